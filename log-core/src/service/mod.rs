@@ -1,0 +1,57 @@
+//! The one seam between clients and a log: a typed request in, a typed response out.
+//!
+//! `client` speaks only to [`Service`]. The in-process broker implements it without encoding or sockets; a TCP
+//! connection to a Kafka broker will implement it too, so requests and responses carry what Kafka's carry, under
+//! Kafka's names, and batches travel as the bytes that lie on disk.
+
+mod messages;
+
+pub use messages::*;
+
+use crate::env::Clock;
+use crate::types::Result;
+use futures::future::BoxFuture;
+
+/// A log that answers requests. Every method may be called from many tasks at once; a dropped future leaves the
+/// request either done or not done, never half done.
+pub trait Service: Send + Sync + std::fmt::Debug + 'static {
+    /// The clock that the service stamps and expires by; clients wait by the same one.
+    fn clock(&self) -> Clock;
+
+    /// Makes topics; each succeeds or fails by itself. Durable when it returns.
+    fn create_topics(&self, request: CreateTopics) -> BoxFuture<'_, Vec<Result<TopicDescription>>>;
+    /// Deletes a topic with its records. Durable when it returns.
+    fn delete_topic(&self, request: DeleteTopic) -> BoxFuture<'_, Result<()>>;
+    /// Topics with their partitions and offsets; all of them, or those named.
+    fn describe_topics(&self, request: DescribeTopics) -> BoxFuture<'_, Result<Vec<TopicDescription>>>;
+
+    /// Appends one batch to one partition; answers when it is acknowledged by the topic's flush policy.
+    fn produce(&self, request: Produce) -> BoxFuture<'_, Result<Produced>>;
+    /// Reads batches below the high watermark; waits up to `max_wait` while there is less than `min_bytes`.
+    fn fetch(&self, request: Fetch) -> BoxFuture<'_, Result<Vec<Fetched>>>;
+    /// Resolves positions to offsets.
+    fn list_offsets(&self, request: ListOffsets) -> BoxFuture<'_, Result<Vec<ListedOffset>>>;
+    /// The idempotent producers that a partition remembers (Kafka's DescribeProducers).
+    fn describe_producers(&self, request: DescribeProducers) -> BoxFuture<'_, Result<Vec<ProducerState>>>;
+
+    /// Joins a consumer group, or finds out about a new generation.
+    fn join_group(&self, request: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>>;
+    /// Says that a member lives. `Error::StaleMember` means: join again.
+    fn heartbeat(&self, request: Heartbeat) -> BoxFuture<'_, Result<()>>;
+    fn leave_group(&self, request: LeaveGroup) -> BoxFuture<'_, Result<()>>;
+    /// Commits offsets for a group. Durable when it returns.
+    fn commit_offsets(&self, request: CommitOffsets) -> BoxFuture<'_, Result<()>>;
+    /// The committed offsets of a group; empty for one that never committed.
+    fn committed_offsets(&self, request: CommittedOffsets) -> BoxFuture<'_, Result<Vec<CommittedOffset>>>;
+    fn describe_groups(&self, request: DescribeGroups) -> BoxFuture<'_, Result<Vec<GroupDescription>>>;
+    /// Forgets a group without active members, queue groups included.
+    fn delete_group(&self, request: DeleteGroup) -> BoxFuture<'_, Result<()>>;
+
+    /// Leases records of a queue to a worker (KIP-932's ShareFetch). The delivery counts are durable when it returns.
+    fn share_fetch(&self, request: ShareFetch) -> BoxFuture<'_, Result<Vec<LeasedRecord>>>;
+    /// Ends or extends leases (KIP-932's ShareAcknowledge). Durable when it returns.
+    fn share_acknowledge(&self, request: ShareAcknowledge) -> BoxFuture<'_, Result<()>>;
+
+    /// Stops taking requests, makes everything durable and releases the data.
+    fn close(&self) -> BoxFuture<'_, Result<()>>;
+}

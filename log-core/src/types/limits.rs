@@ -1,0 +1,32 @@
+//! Every hard limit in one place, each with its reason.
+
+/// Kafka's limit: a name with a suffix must still fit a 255-byte file name.
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+pub const GROUP_ID_BYTES_MAX: usize = 249;
+
+/// Partitions of one topic. Each open partition costs memory and a file.
+pub const PARTITIONS_MAX: u32 = 10_000;
+
+/// The default limit on one batch on disk, header included (Kafka's `message.max.bytes`).
+pub const BATCH_BYTES_DEFAULT_MAX: u32 = 1024 * 1024 + 12;
+/// No topic may raise its limit above this, so that a length field can be trusted up to here.
+pub const BATCH_BYTES_HARD_MAX: u32 = 128 * 1024 * 1024;
+
+/// A segment rolls here, which bounds what an unclean open has to scan.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
+/// One entry of the offset index per this many bytes of log.
+pub const INDEX_STEP_BYTES: u32 = 32 * 1024;
+
+/// What one decompressed batch may grow to: a bomb ends here.
+pub const DECOMPRESSED_BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes that one fetch returns unless it asks for less.
+pub const FETCH_BYTES_DEFAULT: u32 = 1024 * 1024;
+
+/// A queue record is dead-lettered after this many deliveries (KIP-932's `share.delivery.count.limit`).
+pub const DELIVERIES_DEFAULT_MAX: u16 = 5;
+/// Records that one queue partition may have leased at once (KIP-932's record lock limit).
+pub const LEASED_RECORDS_MAX: usize = 2000;
+
+const _: () = assert!(BATCH_BYTES_DEFAULT_MAX <= BATCH_BYTES_HARD_MAX);
+const _: () = assert!((INDEX_STEP_BYTES as u64) < SEGMENT_BYTES_DEFAULT);

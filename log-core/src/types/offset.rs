@@ -1,0 +1,81 @@
+//! Positions in a partition's log.
+//!
+//! ```text
+//!   log_start_offset ≤ high_watermark ≤ log_end_offset
+//!         │                  │                │
+//!   ──────[──────────────────)················)──▶
+//!         first readable     first not yet    next to be
+//!         record             durable          assigned
+//! ```
+//! On one node a record is replicated when it is durable, so the high watermark is the durable point.
+
+use std::fmt;
+
+/// The position of one record in its partition. Offsets start at 0, grow by one, and are never reused.
+pub type Offset = i64;
+
+/// A half-open range of offsets, `[start, end)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OffsetRange {
+    pub start: Offset,
+    pub end: Offset,
+}
+
+impl OffsetRange {
+    pub const fn new(start: Offset, end: Offset) -> Self {
+        Self { start, end }
+    }
+    pub const fn contains(&self, offset: Offset) -> bool {
+        self.start <= offset && offset < self.end
+    }
+    /// How many offsets the range spans; 0 when it is empty or inverted.
+    pub const fn len(&self) -> u64 {
+        if self.end > self.start { (self.end - self.start) as u64 } else { 0 }
+    }
+    pub const fn is_empty(&self) -> bool {
+        self.end <= self.start
+    }
+}
+
+impl fmt::Display for OffsetRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}, {})", self.start, self.end)
+    }
+}
+
+/// The offset ladder of one partition; see the module's drawing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LogOffsets {
+    /// First readable record.
+    pub log_start_offset: Offset,
+    /// First offset that is not yet durable; readers see records below it.
+    pub high_watermark: Offset,
+    /// Next offset to be assigned.
+    pub log_end_offset: Offset,
+}
+
+impl LogOffsets {
+    /// Whether the ladder's inequalities hold.
+    pub const fn is_valid(&self) -> bool {
+        0 <= self.log_start_offset
+            && self.log_start_offset <= self.high_watermark
+            && self.high_watermark <= self.log_end_offset
+    }
+    /// The records that a reader may see.
+    pub const fn readable(&self) -> OffsetRange {
+        OffsetRange::new(self.log_start_offset, self.high_watermark)
+    }
+}
+
+/// Where to start reading, before it is resolved to an offset (Kafka's ListOffsets).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetSpec {
+    /// The log start offset.
+    Earliest,
+    /// The high watermark: only records that are not there yet.
+    Latest,
+    /// The first record whose timestamp is at or after this moment; the high watermark if there is none.
+    At(super::Timestamp),
+    /// This very offset, held to the readable range.
+    Exactly(Offset),
+}
