@@ -21,13 +21,17 @@ pub enum OpenMode {
 /// written; a created, renamed or removed name is durable once `sync_dir` of its parent has returned `Ok`; without
 /// that, a power cut keeps any subset. A failed sync says nothing about what is durable and is never retried.
 pub trait Disk: Send + Sync + std::fmt::Debug {
+    /// Opens a file; `NotFound` and `AlreadyExists` as the mode says.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
     /// Makes the directory and its parents; an existing one is fine.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
-    /// The names in a directory, files and directories alike, sorted.
+    /// The names in a directory, without its path, files and directories alike, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Whether there is a file or directory of that name; false when it cannot be told.
     fn exists(&self, path: &Path) -> bool;
+    /// Renames a file, replacing the one that has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; handles that are open keep working.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes the directory and all that is in it.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
@@ -46,8 +50,11 @@ pub trait File: Send + Sync + std::fmt::Debug {
     fn write_at(&self, parts: &[io::IoSlice<'_>], position: u64) -> io::Result<()>;
     /// Makes the file's bytes and length durable.
     fn sync_data(&self) -> io::Result<()>;
+    /// Cuts the file, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
+    /// Whether the length is 0.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }

@@ -1,4 +1,126 @@
 //! The machine's file system.
+//!
+//! Blocking calls on the caller's thread, positioned reads and writes only, no mapping: a full page cache or a bad
+//! sector comes back as an error and never as a signal. A full disk surfaces as `io::ErrorKind::StorageFull`.
+
+use super::disk::{Disk, File, OpenMode};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// `pwritev` takes at most this many parts (POSIX `IOV_MAX` is 1024 on Linux and macOS).
+const PARTS_MAX: usize = 1024;
+
 /// The machine's file system.
 #[derive(Debug, Default, Clone)]
 pub struct RealDisk;
+
+#[derive(Debug)]
+struct RealFile(fs::File);
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        match mode {
+            OpenMode::Read => &mut options,
+            OpenMode::ReadWrite => options.write(true).create(true),
+            OpenMode::CreateNew => options.write(true).create_new(true),
+        };
+        Ok(Arc::new(RealFile(options.open(path)?)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut names: Vec<PathBuf> =
+            fs::read_dir(or_here(dir))?.map(|entry| entry.map(|e| e.file_name().into())).collect::<io::Result<_>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::File::open(or_here(dir))?.sync_all()
+    }
+
+    /// Also writes this process's id into the file, so that the next one can say who holds the lock.
+    fn lock(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        file.set_len(0)?;
+        file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+}
+
+impl File for RealFile {
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.0.read_at(&mut buf[done..], position + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, parts: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
+        let mut parts = parts.to_vec();
+        let mut rest = &mut parts[..];
+        IoSlice::advance_slices(&mut rest, 0); // drops empty parts in front
+        while !rest.is_empty() {
+            let batch = &rest[..rest.len().min(PARTS_MAX)];
+            match rustix::io::pwritev(&self.0, batch, position) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    position += n as u64;
+                    IoSlice::advance_slices(&mut rest, n);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+/// The parent of a relative name is the empty path, which the system calls do not take.
+fn or_here(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
+}
