@@ -1,11 +1,40 @@
 //! Records and the batches that hold them: Kafka's record batch format v2, byte for byte.
+//!
+//! A batch is the unit that is checksummed, compressed, written, replicated and fetched. The log keeps it verbatim:
+//! [`BatchBuilder`] makes one at the producer, the broker checks its header ([`validate`]) and stamps its place
+//! ([`stamp_offset`]), and [`records`] takes it apart at the consumer. Between the two ends nobody decodes a record.
+//!
+//! Invariants:
+//! - Pure bytes in, pure bytes out: no clock, no I/O, nothing async.
+//! - No input panics, and none makes a reader allocate for bytes that are not there: lengths and counts are checked
+//!   against what remains, and decompression stops at
+//!   [`limits::DECOMPRESSED_BATCH_BYTES_MAX`](crate::types::limits::DECOMPRESSED_BATCH_BYTES_MAX).
+//! - What was changed after the producer computed the CRC is noticed, except in the fields outside of it (`batch`).
+//!
+//! Left out: the older formats (magic 0 and 1), which Kafka 4 does not write either, and building control batches,
+//! which comes with transactions.
 
+mod batch;
+mod builder;
+mod compression;
+mod iter;
 mod murmur2;
+mod varint;
 
+#[cfg(test)]
+mod tests;
+
+pub use batch::{
+    BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, TimestampType, batches, stamp_offset, validate, verify_crc,
+};
+pub use builder::BatchBuilder;
+pub use iter::{BatchRecords, Records, records, records_from};
 pub use murmur2::{murmur2, partition_for_key};
 
-use crate::types::{Offset, Timestamp};
+use crate::types::{Error, Offset, Result, Timestamp};
 use bytes::Bytes;
+use std::fmt;
+use std::str::FromStr;
 
 /// A header: a name and an optional value, kept in order, names may repeat (KIP-82).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,46 +85,44 @@ pub struct ProducerStamp {
     pub base_sequence: i32,
 }
 
-// ---- the batch API (see batch.rs, builder.rs, iter.rs) ----
+impl Compression {
+    /// Every codec, in the order of Kafka's numbers.
+    pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
 
-mod stub {
-    use super::*;
-    use crate::types::Result;
-
-    /// Collects records into one batch (magic 2, base offset 0).
-    pub struct BatchBuilder;
-    impl BatchBuilder {
-        pub fn new(_compression: Compression) -> Self {
-            todo!()
-        }
-        /// Stamps the batch for an idempotent producer.
-        pub fn stamp(self, _stamp: ProducerStamp) -> Self {
-            todo!()
-        }
-        pub fn push(&mut self, _record: &Record) {
-            todo!()
-        }
-        /// How many records were pushed.
-        pub fn len(&self) -> usize {
-            todo!()
-        }
-        pub fn is_empty(&self) -> bool {
-            todo!()
-        }
-        /// Bytes of the finished batch before compression.
-        pub fn bytes(&self) -> usize {
-            todo!()
-        }
-        /// The batch's bytes. Panics when it is empty.
-        pub fn finish(self) -> Bytes {
-            todo!()
-        }
+    /// The codec of Kafka's number for it.
+    const fn from_id(id: u8) -> Option<Self> {
+        if (id as usize) < Self::ALL.len() { Some(Self::ALL[id as usize]) } else { None }
     }
 
-    /// Every record of the whole batches in `batches`, in order, sharing its bytes (decompressing where needed).
-    /// Control batches are skipped. Checks lengths and the CRC; ends after the first error.
-    pub fn records(_batches: Bytes) -> impl Iterator<Item = Result<StoredRecord>> + Send {
-        std::iter::empty()
+    /// Kafka's name for it (`compression.type`).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
     }
 }
-pub use stub::{BatchBuilder, records};
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Compression {
+    type Err = Error;
+
+    /// Reads what [`Compression::name`] gives.
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|codec| codec.name() == name).ok_or_else(|| Error::InvalidRequest {
+            why: format!("`{name}` is not a codec; use none, gzip, snappy, lz4 or zstd"),
+        })
+    }
+}
+
+fn malformed(why: impl Into<String>) -> Error {
+    Error::Malformed { why: why.into() }
+}
