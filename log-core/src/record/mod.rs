@@ -39,7 +39,9 @@ use std::str::FromStr;
 /// A header: a name and an optional value, kept in order, names may repeat (KIP-82).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// The name.
     pub key: String,
+    /// The value; null and empty differ.
     pub value: Option<Bytes>,
 }
 
@@ -50,17 +52,24 @@ pub struct Record {
     pub key: Option<Bytes>,
     /// `None` is a tombstone: the key is deleted.
     pub value: Option<Bytes>,
+    /// When the event happened, by the producer's clock.
     pub timestamp: Timestamp,
+    /// In the order given.
     pub headers: Vec<Header>,
 }
 
 /// A record read from a log. Key, value and headers share the fetched bytes; cloning copies nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
+    /// Its position in the partition.
     pub offset: Offset,
+    /// The producer's time, or the broker's if the batch says LogAppendTime.
     pub timestamp: Timestamp,
+    /// As it was sent.
     pub key: Option<Bytes>,
+    /// As it was sent; `None` is a tombstone.
     pub value: Option<Bytes>,
+    /// As they were sent, in order.
     pub headers: Vec<Header>,
 }
 
@@ -68,11 +77,16 @@ pub struct StoredRecord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Compression {
+    /// Not at all.
     #[default]
     None = 0,
+    /// Deflate (RFC 1952): small and slow.
     Gzip = 1,
+    /// Fast, large.
     Snappy = 2,
+    /// The fastest.
     Lz4 = 3,
+    /// The smallest for its speed (RFC 8878); the one to choose unless a peer cannot read it.
     Zstd = 4,
 }
 
@@ -80,8 +94,11 @@ pub enum Compression {
 /// (KIP-98). The sequence counts per partition, from 0, and wraps after `i32::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerStamp {
+    /// Given out by the broker; never negative.
     pub producer_id: i64,
+    /// Grows when the same producer comes back, and fences the one before.
     pub producer_epoch: i16,
+    /// The sequence of the batch's first record.
     pub base_sequence: i32,
 }
 
