@@ -1,0 +1,3 @@
+//! The tests of the whole product, in one binary: every further file in `tests/` would link DataFusion once more.
+
+mod tidy;
