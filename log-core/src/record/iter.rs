@@ -23,7 +23,7 @@ use super::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, TimestampTyp
 use super::compression::decompress;
 use super::varint::{varint, varlong};
 use super::{Compression, Header, StoredRecord, malformed};
-use crate::types::{Offset, Result, Timestamp, limits};
+use crate::types::{Error, Offset, Result, Timestamp, limits};
 use bytes::Bytes;
 
 /// The smallest record: one byte for each of its seven fields.
@@ -32,7 +32,7 @@ const RECORD_BYTES_MIN: usize = 7;
 const RECORD_HEADER_BYTES_MIN: usize = 2;
 
 /// Every record of the whole batches in `bytes`, in order, sharing them (decompressing where needed). Control batches
-/// are skipped. Checks lengths and checksums; ends after the first error, [`Error::Malformed`](crate::Error).
+/// are skipped. Checks lengths and checksums; ends after the first error, [`Error::Malformed`].
 pub fn records(bytes: Bytes) -> Records {
     Records { batches: batches(bytes), current: None }
 }
@@ -71,7 +71,7 @@ impl Records {
 
 /// The records of one batch, whose checksum is verified first; none if it is a control batch.
 ///
-/// [`Error::Malformed`](crate::Error) here if the checksum or the compressed block is wrong, and from the iterator,
+/// [`Error::Malformed`] here if the checksum or the compressed block is wrong, and from the iterator,
 /// which then ends, if a record is.
 pub fn records_from(batch: &Batch) -> Result<BatchRecords> {
     let Batch { header, ref bytes } = *batch;
@@ -138,7 +138,7 @@ impl Iterator for BatchRecords {
 }
 
 impl BatchRecords {
-    fn error(&self, why: &str) -> crate::Error {
+    fn error(&self, why: &str) -> Error {
         malformed(format!("the batch at offset {}: {why}", self.header.base_offset))
     }
 

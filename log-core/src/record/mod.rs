@@ -22,6 +22,8 @@ mod murmur2;
 mod varint;
 
 #[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
 mod tests;
 
 pub use batch::{
