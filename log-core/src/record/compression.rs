@@ -213,6 +213,14 @@ mod tests {
         assert_eq!(block[16..20], 8_u32.to_be_bytes(), "length 6, one literal of 6");
     }
 
+    /// Bit 5 of the frame's flags; Kafka's Java reader refuses frames without it.
+    #[test]
+    fn lz4_blocks_are_independent() {
+        let block = compressed(Compression::Lz4, b"frame");
+        assert_eq!(block[..4], 0x184d_2204_u32.to_le_bytes());
+        assert_ne!(block[4] & 1 << 5, 0);
+    }
+
     #[test]
     fn bytes_after_an_lz4_frame_are_refused() {
         let mut block = compressed(Compression::Lz4, b"frame");
@@ -221,6 +229,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn round_trips(bytes in prop::collection::vec(0_u8..4, 0..1000), times in 0_usize..200) {
             let bytes = bytes.repeat(times);

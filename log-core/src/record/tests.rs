@@ -160,7 +160,7 @@ fn compacted_batches_are_read_but_not_produced() {
 /// Lies that a correct checksum covers: each is an error, not a panic, an allocation or a wrong record.
 #[test]
 fn lying_batches_are_refused() {
-    let good = batch_of(Compression::None, &[record("key", "value", 1), record("key", "value", 1)]).to_vec();
+    let good = batch_of(Compression::None, &[record("key", "valu\0", 1), record("key", "valu\0", 1)]).to_vec();
     // Where the second record is: both are as long.
     let second = BATCH_HEADER_BYTES + (good.len() - BATCH_HEADER_BYTES) / 2;
     let lies: &[(&str, usize, &[u8])] = &[
@@ -174,6 +174,7 @@ fn lying_batches_are_refused() {
         ("an offset past the batch", second + 3, &[0x04]),
         ("an offset before the batch", BATCH_HEADER_BYTES + 3, &[0x01]),
         ("a key that is longer than the record", BATCH_HEADER_BYTES + 4, &[0x7e]),
+        ("bytes after the headers: the value's last byte is read as their number", BATCH_HEADER_BYTES + 8, &[0x08]),
         ("headers that are not there", second - 1, &[0x02]),
         ("a negative number of headers", second - 1, &[0x01]),
     ];
