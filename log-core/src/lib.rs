@@ -5,6 +5,7 @@ pub mod env;
 mod open;
 pub mod record;
 pub mod service;
+pub mod storage;
 pub mod types;
 
 pub use client::{Admin, Consumer, ConsumerRecord, Delivery, Job, Log, Producer, Queue, SentTo};

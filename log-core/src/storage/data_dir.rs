@@ -1,0 +1,141 @@
+//! A data directory: who has it, which format it has, and where things lie in it (drawn in [`super`]).
+
+use super::checkpoint::Checkpoint;
+use super::write_error;
+use crate::env::{Disk, File, OpenMode};
+use crate::types::{Error, PartitionIndex, Result, TopicId};
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The version of the layout and of everything in it.
+const FORMAT_VERSION: u32 = 1;
+const FORMAT_PREFIX: &str = "tailwater ";
+/// What is read of the lock and format files, in bytes.
+const SMALL_FILE_BYTES: usize = 64;
+
+/// An open data directory; it is locked for as long as this lives.
+#[derive(Debug)]
+pub struct DataDir {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    _lock: Arc<dyn File>,
+}
+
+impl DataDir {
+    /// Opens the data directory at `root`, making it if it is missing.
+    ///
+    /// [`Error::DirectoryInUse`] if another process, or this one, has it open; [`Error::UnsupportedFormat`] if another
+    /// version wrote it; [`Error::Io`] and [`Error::DiskFull`].
+    pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
+        disk.create_dir_all(root).map_err(|e| write_error("create", root, 0, e))?;
+        if let Some(parent) = root.parent() {
+            disk.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))?;
+        }
+        let lock_path = root.join("LOCK");
+        let lock = match disk.lock(&lock_path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let pid = read_small(&disk, &lock_path).ok().filter(|pid| !pid.is_empty());
+                let pid = pid.unwrap_or_else(|| "unknown".into());
+                return Err(Error::DirectoryInUse { path: root.to_owned(), pid });
+            }
+            Err(error) => return Err(write_error("lock", lock_path, 0, error)),
+        };
+        let data_dir = Self { disk, root: root.to_owned(), _lock: lock };
+        data_dir.check_format()?;
+        for dir in [data_dir.meta_dir(), data_dir.topics_dir()] {
+            data_dir.disk.create_dir_all(&dir).map_err(|e| write_error("create", dir, 0, e))?;
+        }
+        data_dir.sync_root()?;
+        Ok(data_dir)
+    }
+
+    /// Reads the format version; writes it into a directory that holds no data yet.
+    fn check_format(&self) -> Result<()> {
+        let path = self.root.join("format");
+        let unsupported =
+            |found| Err(Error::UnsupportedFormat { path: path.clone(), found, supported: FORMAT_VERSION });
+        if self.disk.exists(&path) {
+            let text = read_small(&self.disk, &path).map_err(|e| Error::io("read", &path, e))?;
+            return match text.strip_prefix(FORMAT_PREFIX) {
+                Some(version) if version == FORMAT_VERSION.to_string() => Ok(()),
+                Some(version) => unsupported(version.to_owned()),
+                None => unsupported(format!("{text:?}")),
+            };
+        }
+        if self.disk.exists(&self.topics_dir()) || self.disk.exists(&self.meta_dir()) {
+            return unsupported("(missing)".into());
+        }
+        let new = self.root.join("format.new");
+        let error = |e| write_error("write", &new, 0, e);
+        let file = self.disk.open(&new, OpenMode::ReadWrite).map_err(error)?;
+        file.set_len(0).map_err(error)?;
+        let text = format!("{FORMAT_PREFIX}{FORMAT_VERSION}\n");
+        file.write_at(&[IoSlice::new(text.as_bytes())], 0).map_err(error)?;
+        file.sync_data().map_err(error)?;
+        self.disk.rename(&new, &path).map_err(error)?;
+        // Durable before there is any data: data without a version is refused.
+        self.sync_root()
+    }
+
+    fn sync_root(&self) -> Result<()> {
+        self.disk.sync_dir(&self.root).map_err(|e| Error::io("sync", &self.root, e))
+    }
+
+    /// Opens the directory's checkpoint. Open it once.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        Checkpoint::open(self.disk.clone(), &self.root.join("checkpoint.log"))
+    }
+
+    /// The disk that the directory is on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the metadata log lies.
+    pub fn meta_dir(&self) -> PathBuf {
+        self.root.join("meta")
+    }
+
+    fn topics_dir(&self) -> PathBuf {
+        self.root.join("t")
+    }
+
+    /// Where the log of a partition lies.
+    pub fn partition_dir(&self, topic: TopicId, partition: PartitionIndex) -> PathBuf {
+        self.topics_dir().join(topic.to_string()).join(partition.to_string())
+    }
+
+    /// The topics that have a directory, in order of id; those that the metadata does not know are left from a delete
+    /// that was interrupted.
+    pub fn topics(&self) -> Result<Vec<TopicId>> {
+        let dir = self.topics_dir();
+        let names = self.disk.list(&dir).map_err(|e| Error::io("list", dir, e))?;
+        let id = |name: &PathBuf| uuid::Uuid::try_parse(name.to_str()?).ok().map(TopicId);
+        Ok(names.iter().filter_map(id).collect())
+    }
+
+    /// Removes a topic's directory with all of its partitions. Durable when it returns; a topic that has none is fine.
+    pub fn delete_topic(&self, topic: TopicId) -> Result<()> {
+        let dir = self.topics_dir().join(topic.to_string());
+        match self.disk.remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", dir, error)),
+            _ => {}
+        }
+        let dir = self.topics_dir();
+        self.disk.sync_dir(&dir).map_err(|e| Error::io("sync", dir, e))
+    }
+}
+
+/// The trimmed text of a small file.
+fn read_small(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<String> {
+    let mut bytes = [0; SMALL_FILE_BYTES];
+    let read = disk.open(path, OpenMode::Read)?.read_at(&mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes[..read]).trim().to_owned())
+}

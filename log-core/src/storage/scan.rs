@@ -1,0 +1,119 @@
+//! Walking the batches of a segment file, each with what can be checked of it.
+
+use super::index::Place;
+use crate::env::File;
+use crate::record::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
+use crate::types::Offset;
+use std::io;
+use std::sync::Arc;
+
+/// The leader epoch that every batch is stamped with: one node has led it since the beginning.
+pub(super) const LEADER_EPOCH: i32 = 0;
+
+/// Bytes read at once where headers suffice.
+const HEADERS_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes read at once where every byte is checked.
+const CHECKSUMS_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// How much of a batch to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// That its header is one, and in its place.
+    Header,
+    /// Its checksum too, which makes every byte of it certain.
+    Checksum,
+}
+
+/// What a scan finds next.
+#[derive(Debug)]
+pub(super) enum Found<'a> {
+    /// A batch; `bytes` are all of it if its checksum was asked for, else its header.
+    Batch { place: Place, header: BatchHeader, bytes: &'a [u8] },
+    /// Nothing follows. The place is where the next batch goes.
+    End { place: Place },
+    /// What follows is not the batch that should be there. A scan stays here.
+    Bad { place: Place, why: String },
+}
+
+/// Reads one segment front to back.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    file: Arc<dyn File>,
+    next: Place,
+    end: u64,
+    chunk: Vec<u8>,
+    chunk_position: u64,
+}
+
+impl Scanner {
+    /// Starts at a batch boundary; `end` is how far the file is to be believed, in bytes.
+    pub(super) const fn new(file: Arc<dyn File>, from: Place, end: u64) -> Self {
+        Self { file, next: from, end, chunk: Vec::new(), chunk_position: 0 }
+    }
+
+    /// The next batch. An error is one of reading, not of what was read.
+    pub(super) fn next(&mut self, check: Check) -> io::Result<Found<'_>> {
+        let place = self.next;
+        let left = self.end.saturating_sub(place.position);
+        if left == 0 {
+            return Ok(Found::End { place });
+        }
+        let bad = |why| Ok(Found::Bad { place, why });
+        let header = match BatchHeader::parse(self.bytes_at(place.position, BATCH_HEADER_BYTES, check)?) {
+            Ok(Some(header)) => header,
+            Ok(None) => return bad(format!("{left} bytes are less than a batch header")),
+            Err(error) => return bad(error.to_string()),
+        };
+        if let Some(why) = misplaced(&header, place.offset) {
+            return bad(why);
+        }
+        if header.total_bytes() as u64 > left {
+            return bad(format!("a batch of {} bytes has only {left} left", header.total_bytes()));
+        }
+        let wanted = if check == Check::Checksum { header.total_bytes() } else { BATCH_HEADER_BYTES };
+        let bytes = self.bytes_at(place.position, wanted, check)?;
+        if bytes.len() < wanted {
+            return bad(format!("the file ends {} bytes into a batch", bytes.len()));
+        }
+        if check == Check::Checksum
+            && let Err(error) = verify_crc(bytes)
+        {
+            return bad(error.to_string());
+        }
+        self.next = Place { offset: header.next_offset(), position: place.position + header.total_bytes() as u64 };
+        // The same bytes again: the borrow above ended so that `self.next` could be set.
+        let bytes = self.bytes_at(place.position, wanted, check)?;
+        Ok(Found::Batch { place, header, bytes })
+    }
+
+    /// `len` bytes at `position`, fewer at the end.
+    fn bytes_at(&mut self, position: u64, len: usize, check: Check) -> io::Result<&[u8]> {
+        let held = position.checked_sub(self.chunk_position).map_or(usize::MAX, |start| start as usize);
+        let available = self.chunk.len().saturating_sub(held);
+        let reaches_end = self.chunk_position + self.chunk.len() as u64 >= self.end;
+        if available < len && !(available > 0 && reaches_end) {
+            let chunk = match check {
+                Check::Header => HEADERS_CHUNK_BYTES,
+                Check::Checksum => CHECKSUMS_CHUNK_BYTES,
+            };
+            let left = usize::try_from(self.end.saturating_sub(position)).unwrap_or(usize::MAX);
+            self.chunk.clear();
+            self.chunk.resize(len.max(chunk).min(left), 0);
+            let read = self.file.read_at(&mut self.chunk, position)?;
+            self.chunk.truncate(read);
+            self.chunk_position = position;
+        }
+        let start = (position - self.chunk_position) as usize;
+        let end = self.chunk.len().min(start + len);
+        Ok(&self.chunk[start.min(end)..end])
+    }
+}
+
+/// Why a batch is not the one that belongs at `expected`, if it is not. The checksum does not cover these fields.
+pub(super) fn misplaced(header: &BatchHeader, expected: Offset) -> Option<String> {
+    if header.base_offset != expected {
+        return Some(format!("a batch begins at offset {} where {expected} was expected", header.base_offset));
+    }
+    (header.leader_epoch != LEADER_EPOCH)
+        .then(|| format!("a batch has leader epoch {} and {LEADER_EPOCH} was expected", header.leader_epoch))
+}

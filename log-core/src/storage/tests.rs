@@ -1,0 +1,112 @@
+//! Storage on the real and the simulated disk. The modules below test one promise each.
+
+mod basics;
+
+use super::*;
+use crate::env::{Disk, SimDisk};
+use crate::record::{BatchBuilder, Compression, ProducerStamp, Record, StoredRecord, records};
+use crate::types::{Flush, Offset, Timestamp, TopicId, TopicName, TopicPartition};
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const TOPIC: TopicId = TopicId(uuid::Uuid::from_u128(7));
+
+fn config(segment_bytes: u64) -> LogConfig {
+    let partition = TopicPartition::new(TopicName::new("t").unwrap(), 0);
+    LogConfig { partition, flush: Flush::Durable, segment_bytes }
+}
+
+/// A batch of one record for each value; timestamps are 1000 + 10 for each record.
+fn batch(values: &[&str]) -> Bytes {
+    stamped(values, None)
+}
+
+fn stamped(values: &[&str], stamp: Option<ProducerStamp>) -> Bytes {
+    let mut builder = BatchBuilder::new(Compression::None);
+    if let Some(stamp) = stamp {
+        builder = builder.stamp(stamp);
+    }
+    for (n, value) in values.iter().enumerate() {
+        let value = Some(Bytes::copy_from_slice(value.as_bytes()));
+        builder.push(&Record { value, timestamp: Timestamp(1000 + 10 * n as i64), ..Record::default() });
+    }
+    builder.finish()
+}
+
+/// A data directory with one partition, opened as a broker does it.
+struct Opened {
+    dir: DataDir,
+    checkpoint: Checkpoint,
+    log: PartitionLog,
+    report: OpenReport,
+}
+
+impl Opened {
+    fn try_open(disk: &Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> crate::types::Result<Self> {
+        let dir = DataDir::open(disk.clone(), root)?;
+        let mut checkpoint = dir.checkpoint()?;
+        let point = checkpoint.point(TOPIC, 0);
+        let (log, report) =
+            PartitionLog::open(disk.clone(), &dir.partition_dir(TOPIC, 0), config(segment_bytes), point)?;
+        if let Some(point) = log.durable_point() {
+            checkpoint.record(&[(TOPIC, 0, point)])?;
+        }
+        Ok(Self { dir, checkpoint, log, report })
+    }
+
+    fn on(disk: &SimDisk, segment_bytes: u64) -> Self {
+        Self::try_open(&shared(disk), Path::new("/data"), segment_bytes).unwrap()
+    }
+
+    fn sync(&mut self) -> crate::types::Result<()> {
+        self.log.sync()?;
+        let point = self.log.durable_point();
+        self.checkpoint.record(&point.map(|point| (TOPIC, 0, point)).into_iter().collect::<Vec<_>>())
+    }
+
+    fn close(mut self) -> crate::types::Result<()> {
+        if let Some(point) = self.log.close()? {
+            self.checkpoint.record(&[(TOPIC, 0, point)])?;
+        }
+        self.checkpoint.close()
+    }
+}
+
+fn shared(disk: &SimDisk) -> Arc<dyn Disk> {
+    Arc::new(disk.clone())
+}
+
+/// All readable records, read in steps of `max_bytes`.
+fn read_all(reader: &LogReader, max_bytes: u32) -> crate::types::Result<Vec<StoredRecord>> {
+    let offsets = reader.offsets();
+    assert!(offsets.is_valid(), "{offsets:?}");
+    let mut all: Vec<StoredRecord> = Vec::new();
+    let mut next = offsets.log_start_offset;
+    while next < offsets.high_watermark {
+        let bytes = reader.read(next, max_bytes)?;
+        assert!(!bytes.is_empty());
+        for record in records(bytes) {
+            let record = record?;
+            assert_eq!(record.offset, next, "offsets follow on");
+            next += 1;
+            all.push(record);
+        }
+    }
+    Ok(all)
+}
+
+fn values(reader: &LogReader) -> Vec<String> {
+    let text = |r: StoredRecord| String::from_utf8(r.value.unwrap().to_vec()).unwrap();
+    read_all(reader, 1 << 20).unwrap().into_iter().map(text).collect()
+}
+
+fn partition_files(disk: &SimDisk) -> Vec<PathBuf> {
+    let dir = Path::new("/data/t").join(TOPIC.to_string()).join("0");
+    disk.list(&dir).unwrap().into_iter().map(|name| dir.join(name)).collect()
+}
+
+/// The next offset, which is also how many records there are.
+fn end(opened: &Opened) -> Offset {
+    opened.log.offsets().log_end_offset
+}
