@@ -1,3 +1,4 @@
 //! The tests of the whole product, in one binary: every further file in `tests/` would link DataFusion once more.
 
+mod cli;
 mod tidy;

@@ -1,0 +1,232 @@
+//! The commands of `tw`, one file each, and what they share: arguments, exit codes, the context.
+//!
+//! Exit codes: 0 done, also after Ctrl-C and when the reader of a pipe has gone; 1 an error, shown with its code;
+//! 2 the command line itself was wrong. Nothing is printed but through [`Output`].
+//!
+//! A command opens the log, works, and closes it on every way out ([`Context::with_log`]).
+
+mod bench;
+mod dump;
+mod error;
+mod explain;
+mod follow;
+mod group;
+mod load;
+mod parse;
+mod put;
+mod scan;
+mod stop;
+mod tail;
+mod take;
+mod topic;
+mod value;
+
+pub(crate) use error::{Error, Result};
+pub(crate) use stop::Stop;
+
+use crate::output::{Color, Output};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tailwater::log::Log;
+
+/// Streams, SQL and queues on one durable log.
+#[derive(Debug, Parser)]
+#[command(name = "tw", version, about, max_term_width = 110, arg_required_else_help = true)]
+#[command(after_help = "Start with   tw demo   or   tw topic create hello && echo hi | tw put hello && tw tail hello")]
+struct Args {
+    /// The data directory
+    #[arg(
+        long,
+        global = true,
+        env = "TW_DATA",
+        default_value = "./tw-data",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    data: PathBuf,
+    /// Machine-readable output: one JSON object per line, errors too
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+    /// When to colour
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
+    color: Color,
+    /// Say more about what happens; twice for debugging
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// See the whole product on a real week of flights
+    Demo(crate::demo::Args),
+    /// Create, list, describe and delete topics
+    #[command(subcommand)]
+    Topic(topic::Command),
+    /// Write lines to a topic, one record each
+    Put(put::Args),
+    /// Read a topic, from anywhere, and follow it
+    Tail(tail::Args),
+    /// Take records from a topic as a queue, each to one worker
+    Take(take::Args),
+    /// List, describe, reset and delete groups; their lag in records and in time
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Load a csv or jsonl file into a topic; run again after a crash, it goes on where it stopped
+    Load(load::Args),
+    /// Write a topic to csv or jsonl
+    Dump(dump::Args),
+    /// Measure throughput and latency on this machine
+    #[command(subcommand)]
+    Bench(bench::Command),
+    /// Explain an error code
+    Explain(explain::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What every command gets.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The data directory as given.
+    pub(crate) data: PathBuf,
+    /// Where to print.
+    pub(crate) out: Output,
+    /// Whether the user asked to stop.
+    pub(crate) stop: Stop,
+}
+
+impl Context {
+    /// Opens the log, making its directory, runs `work`, and closes the log whatever came of it.
+    pub(crate) async fn with_log<T>(&mut self, work: impl AsyncFnOnce(&Log, &mut Self) -> Result<T>) -> Result<T> {
+        let log = Log::open(&self.data).await?;
+        let result = work(&log, self).await;
+        let closed = log.close().await;
+        let value = result?;
+        closed?;
+        Ok(value)
+    }
+
+    /// The same for commands that only look: a directory that is not there is an error and stays so.
+    pub(crate) async fn with_present_log<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&Log, &mut Self) -> Result<T>,
+    ) -> Result<T> {
+        if !self.data.exists() {
+            return Err(Error::NoData { dir: self.data.clone() });
+        }
+        self.with_log(work).await
+    }
+}
+
+/// Reads the command line, runs the command, shows what went wrong.
+pub(crate) fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    let mut out = Output::new(args.color, args.json);
+    listen_to_traces(args.verbose, out.color_err());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let command = "the runtime".to_owned();
+            Error::Command { command, why: error.to_string() }.show(&mut out);
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut out, result) = runtime.block_on(async move {
+        let mut cx = Context { data: args.data, out, stop: Stop::install() };
+        let result = run(args.command, &mut cx).await;
+        let flushed = cx.out.flush();
+        (cx.out, result.and(flushed))
+    });
+    // A thread may still wait for standard input: it is left to end with the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::ClosedPipe) => {
+            out.abandon();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            error.show(&mut out);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command, cx: &mut Context) -> Result<()> {
+    match command {
+        Command::Demo(args) => crate::demo::run(args, cx).await,
+        Command::Topic(command) => topic::run(command, cx).await,
+        Command::Put(args) => put::run(args, cx).await,
+        Command::Tail(args) => tail::run(args, cx).await,
+        Command::Take(args) => take::run(args, cx).await,
+        Command::Group(command) => group::run(command, cx).await,
+        Command::Load(args) => load::run(args, cx).await,
+        Command::Dump(args) => dump::run(args, cx).await,
+        Command::Bench(command) => bench::run(command, cx).await,
+        Command::Explain(args) => explain::run(args, cx),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "tw", &mut script);
+            cx.out.raw(&script)
+        }
+    }
+}
+
+/// Shows help, the version, or what was wrong with the command line.
+fn usage(error: &clap::Error) -> ExitCode {
+    let asked = !error.use_stderr();
+    let mut out = Output::new(Color::Auto, false);
+    let colored = if asked { out.color_out() } else { out.color_err() };
+    let text = if colored { error.render().ansi().to_string() } else { error.render().to_string() };
+    if asked {
+        if out.raw(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+            out.abandon();
+        }
+        return ExitCode::SUCCESS;
+    }
+    out.note(text.trim_end());
+    ExitCode::from(2)
+}
+
+/// Shows the log's own remarks on standard error: warnings always, more with `-v`, or as `TW_LOG` says.
+fn listen_to_traces(verbose: u8, color: bool) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TW_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(format!(
+            "error,tailwater={level},tailwater_log={level},tailwater_streams={level},tailwater_sql={level},tw={level}"
+        ))
+    });
+    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    // Fails only when one is installed already, and none is.
+    let _ = layer.with_target(false).compact().try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,275 @@
+//! `tw topic`: create, list, describe, delete.
+
+use super::{Context, Error, Result, parse};
+use crate::output::{Style, bytes, counted, grouped, span};
+use std::time::Duration;
+use tailwater::log::Log;
+use tailwater::log::service::TopicDescription;
+use tailwater::log::types::Flush;
+use tailwater::log::{TopicName, TopicSpec};
+
+/// `tw topic …`
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Create a topic
+    Create(Create),
+    /// List the topics
+    List {
+        /// Also the system's own topics
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show a topic's settings, partitions and offsets
+    Describe {
+        /// The topic
+        topic: String,
+    },
+    /// Delete a topic with all its records
+    Delete {
+        /// The topic
+        topic: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Arguments of `tw topic create`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Create {
+    /// 1 to 249 of a-z A-Z 0-9 . _ -
+    name: String,
+    /// How many partitions: the units of order and of parallel reading
+    #[arg(short, long, default_value_t = 1, value_name = "N")]
+    partitions: u32,
+    /// When a record is acknowledged: once it is on disk, or once the operating system has it
+    #[arg(long, default_value = "durable", value_name = "WHEN")]
+    flush: FlushArg,
+    /// Largest batch of records, in bytes
+    #[arg(long, value_name = "BYTES")]
+    max_batch_bytes: Option<u32>,
+    /// Roll segment files at this size, in bytes
+    #[arg(long, value_name = "BYTES")]
+    segment_bytes: Option<u64>,
+    /// As a queue: how long a worker holds a record
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    lease: Option<Duration>,
+    /// As a queue: deliveries of a record before it goes to NAME.dead
+    #[arg(long, value_name = "N")]
+    deliveries: Option<u16>,
+}
+
+/// [`Flush`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FlushArg {
+    /// On disk before it is acknowledged
+    Durable,
+    /// Acknowledged once the operating system has it
+    Os,
+}
+
+impl From<FlushArg> for Flush {
+    fn from(arg: FlushArg) -> Self {
+        match arg {
+            FlushArg::Durable => Self::Durable,
+            FlushArg::Os => Self::Os,
+        }
+    }
+}
+
+/// The setting as the user writes it.
+pub(crate) const fn flush_name(flush: Flush) -> &'static str {
+    match flush {
+        Flush::Durable => "durable",
+        Flush::Os => "os",
+    }
+}
+
+/// How many records can be read.
+pub(crate) fn records(topic: &TopicDescription) -> u64 {
+    topic.partitions.iter().map(|p| p.offsets.readable().len()).sum()
+}
+
+pub(crate) async fn run(command: Command, cx: &mut Context) -> Result<()> {
+    match command {
+        Command::Create(create) => {
+            let spec = spec(&create)?;
+            cx.with_log(async |log, cx| {
+                let topic = log.admin().create_topic(spec).await?;
+                if cx.out.json() {
+                    return cx.out.line(json(&topic));
+                }
+                let (n, flush) = (topic.partitions.len() as u64, flush_name(topic.config.flush));
+                cx.out.note(format!("created `{}`: {}, flush {flush}", topic.name, counted(n, "partition")));
+                Ok(())
+            })
+            .await
+        }
+        Command::List { all } => cx.with_present_log(async |log, cx| list(log, cx, all).await).await,
+        Command::Describe { topic } => {
+            cx.with_present_log(async |log, cx| {
+                let topic = log.admin().describe_topic(TopicName::new(topic)?).await?;
+                describe(&topic, cx)
+            })
+            .await
+        }
+        Command::Delete { topic, yes } => {
+            cx.with_present_log(async |log, cx| delete(log, cx, TopicName::new(topic)?, yes).await).await
+        }
+    }
+}
+
+fn spec(create: &Create) -> Result<TopicSpec> {
+    let mut spec = TopicSpec::new(&create.name, create.partitions)?;
+    let config = &mut spec.config;
+    config.flush = create.flush.into();
+    config.batch_bytes_max = create.max_batch_bytes.unwrap_or(config.batch_bytes_max);
+    config.segment_bytes = create.segment_bytes.unwrap_or(config.segment_bytes);
+    config.lease = create.lease.unwrap_or(config.lease);
+    config.deliveries_max = create.deliveries.unwrap_or(config.deliveries_max);
+    spec.validate()?;
+    Ok(spec)
+}
+
+async fn list(log: &Log, cx: &mut Context, all: bool) -> Result<()> {
+    let topics = log.admin().list_topics(all).await?;
+    if cx.out.json() {
+        return topics.iter().try_for_each(|topic| cx.out.line(json(topic)));
+    }
+    if topics.is_empty() {
+        cx.out.note("no topics yet; make one with   tw topic create NAME");
+        return Ok(());
+    }
+    let row = |t: &TopicDescription| {
+        let size = t.partitions.iter().map(|p| p.bytes).sum();
+        vec![
+            t.name.to_string(),
+            t.partitions.len().to_string(),
+            grouped(records(t)),
+            bytes(size),
+            flush_name(t.config.flush).into(),
+        ]
+    };
+    let rows: Vec<_> = topics.iter().map(row).collect();
+    cx.out.table(&["topic", "partitions", "records", "size", "flush"], &[1, 2, 3], &rows)
+}
+
+fn describe(topic: &TopicDescription, cx: &mut Context) -> Result<()> {
+    if cx.out.json() {
+        return cx.out.line(json(topic));
+    }
+    let config = &topic.config;
+    cx.out.line(format!(
+        "{}  {}",
+        cx.out.paint(Style::Bold, topic.name.as_str()),
+        cx.out.paint(Style::Dim, &topic.id.to_string())
+    ))?;
+    cx.out.line(format!(
+        "flush {}, batches to {}, segments of {}; as a queue: lease {}, {}",
+        flush_name(config.flush),
+        bytes(config.batch_bytes_max.into()),
+        bytes(config.segment_bytes),
+        span(config.lease),
+        if config.deliveries_max == 1 { "1 delivery".into() } else { format!("{} deliveries", config.deliveries_max) },
+    ))?;
+    if let Some(schema) = &config.schema {
+        cx.out.line(format!("schema {schema}"))?;
+    }
+    let rows: Vec<_> = topic
+        .partitions
+        .iter()
+        .map(|p| {
+            let o = p.offsets;
+            vec![
+                p.partition.to_string(),
+                o.log_start_offset.to_string(),
+                o.high_watermark.to_string(),
+                o.log_end_offset.to_string(),
+                p.segments.to_string(),
+                bytes(p.bytes),
+            ]
+        })
+        .collect();
+    let header = ["partition", "log start", "high watermark", "log end", "segments", "size"];
+    cx.out.table(&header, &[0, 1, 2, 3, 4, 5], &rows)?;
+    for partition in &topic.partitions {
+        if let Some(damage) = &partition.damage {
+            let text = format!("partition {} takes no writes: {damage}", partition.partition);
+            cx.out.line(cx.out.paint(Style::Red, &text))?;
+        }
+    }
+    Ok(())
+}
+
+async fn delete(log: &Log, cx: &mut Context, name: TopicName, yes: bool) -> Result<()> {
+    let topic = log.admin().describe_topic(&name).await?;
+    let size = topic.partitions.iter().map(|p| p.bytes).sum();
+    let readers = readers(log, &name).await?;
+    let mut what = format!(
+        "`{name}`: {} in {}, {}",
+        counted(records(&topic), "record"),
+        counted(topic.partitions.len() as u64, "partition"),
+        bytes(size)
+    );
+    if !readers.is_empty() {
+        what.push_str(&format!("; read by {}", readers.join(", ")));
+    }
+    if !yes {
+        if !cx.out.can_ask() {
+            return Err(Error::NeedsYes { what: format!("confirmation to delete {what}") });
+        }
+        cx.out.ask(&format!("delete {what}? [y/N] "));
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        if read.is_err() || !matches!(answer.trim(), "y" | "Y" | "yes") {
+            cx.out.note("nothing was deleted");
+            return Ok(());
+        }
+    }
+    log.admin().delete_topic(&name).await?;
+    if cx.out.json() {
+        return cx.out.line(serde_json::json!({ "deleted": name.as_str(), "records": records(&topic) }).to_string());
+    }
+    cx.out.note(format!("deleted {what}"));
+    Ok(())
+}
+
+/// The groups that have a position in the topic.
+async fn readers(log: &Log, name: &TopicName) -> Result<Vec<String>> {
+    let groups = log.admin().list_groups().await?;
+    let reads =
+        |g: &&tailwater::log::service::GroupDescription| g.partitions.iter().any(|p| p.partition.topic == *name);
+    Ok(groups.iter().filter(reads).map(|g| format!("group `{}`", g.group)).collect())
+}
+
+/// A topic as one line of JSON.
+fn json(topic: &TopicDescription) -> String {
+    let config = &topic.config;
+    let partitions: Vec<_> = topic
+        .partitions
+        .iter()
+        .map(|p| {
+            serde_json::json!({
+                "partition": p.partition,
+                "log_start_offset": p.offsets.log_start_offset,
+                "high_watermark": p.offsets.high_watermark,
+                "log_end_offset": p.offsets.log_end_offset,
+                "bytes": p.bytes,
+                "segments": p.segments,
+                "damage": p.damage,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "topic": topic.name.as_str(),
+        "id": topic.id.to_string(),
+        "records": records(topic),
+        "flush": flush_name(config.flush),
+        "batch_bytes_max": config.batch_bytes_max,
+        "segment_bytes": config.segment_bytes,
+        "lease_ms": u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX),
+        "deliveries_max": config.deliveries_max,
+        "partitions": partitions,
+    })
+    .to_string()
+}
