@@ -11,8 +11,9 @@
 //! each write whole, not at all, in some of its 512-byte sectors, or as zeros (a length that reached the disk before
 //! its data did); each change of a name done or not done. A rename is atomic, as journaling file systems make it.
 //!
-//! After a sync that failed, its pending bytes are never made durable, though they read back and a later sync returns
-//! `Ok`: that is what Linux file systems do (Rebello et al., USENIX ATC 2020).
+//! After a file's sync failed, its pending bytes are never made durable, though they read back and a later sync returns
+//! `Ok`: that is what Linux file systems do (Rebello et al., USENIX ATC 2020). Names stay pending when the sync of a
+//! directory fails: they are in the file system's journal, not in the page cache.
 //!
 //! Left out: latent read errors, misdirected writes, hard links, permissions.
 
@@ -248,14 +249,13 @@ impl Disk for SimDisk {
         if !state.is_dir(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let fails = due(&mut state.fail_sync_after);
+        if due(&mut state.fail_sync_after) {
+            return Err(input_output_error());
+        }
         let state = &mut *state;
         let (here, elsewhere): (Vec<_>, Vec<_>) =
             std::mem::take(&mut state.pending_names).into_iter().partition(|op| op.touches(dir));
         state.pending_names = elsewhere;
-        if fails {
-            return Err(input_output_error());
-        }
         for op in here {
             op.apply(&mut state.durable_names);
         }

@@ -10,10 +10,12 @@
 //!     flags: 1 = closed in order                     crc: CRC-32C of the 48 bytes before
 //! ```
 //! An entry is written after what it speaks of was synced, and is not synced itself: it may be too low after a power
-//! cut, never too high. An entry with a wrong checksum is skipped. Recovery cuts nothing below a durable point.
+//! cut, never too high. Only a partition's first entry is synced, since without any a log cannot tell what it may
+//! cut. An entry with a wrong checksum is skipped. Recovery cuts nothing below a durable point.
 //!
 //! Compaction writes the last entry of each partition to a new file, syncs it and renames it over the old one.
 
+use super::index::Place;
 use super::write_error;
 use crate::env::{Disk, File, OpenMode};
 use crate::types::{Error, Offset, PartitionIndex, Result, TopicId};
@@ -50,12 +52,21 @@ pub struct DurablePoint {
 }
 
 impl DurablePoint {
-    /// Why a batch that ends at `position` of a segment, before offset `next`, cannot be below this point.
-    pub(super) fn contradicts(&self, segment_base: Offset, position: u64, next: Offset) -> Option<String> {
-        let there = (segment_base, position) == (self.segment_base, self.position);
-        let as_it_was = next < self.offset || (next == self.offset && (there || segment_base != self.segment_base));
-        (!as_it_was).then(|| {
-            format!("a batch ends before offset {next} at byte {position}, not at the durable offset {}", self.offset)
+    /// Whether what lies at `place` of a segment is below this point. Both the offset and the position have a say, so
+    /// that a damaged header that claims too many or too few offsets cannot lift its successors above the point.
+    pub(super) fn is_above(&self, segment_base: Offset, place: Place) -> bool {
+        place.offset < self.offset || (segment_base, place.position) < (self.segment_base, self.position)
+    }
+
+    /// Why a batch below this point that ends at `end` of a segment cannot be right, if it cannot.
+    pub(super) fn contradicts(&self, segment_base: Offset, end: Place) -> Option<String> {
+        let there = (segment_base, end.position) == (self.segment_base, self.position);
+        // Or the segment was full and its successor empty.
+        let at_its_start = (self.offset, 0) == (self.segment_base, self.position);
+        let possible = end.offset < self.offset || (end.offset == self.offset && (there || at_its_start));
+        (!possible).then(|| {
+            let Place { offset, position } = end;
+            format!("a batch ends before offset {offset} at byte {position}; the log was durable to {}", self.offset)
         })
     }
 }
@@ -75,6 +86,7 @@ impl Checkpoint {
     /// Opens the checkpoint at `path`, making it if it is missing, and compacts it if that pays.
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let file = disk.open(path, OpenMode::ReadWrite).map_err(|e| write_error("open", path, 0, e))?;
+        sync_parent(&disk, path)?;
         let io = |e| Error::io("read", path, e);
         let mut bytes = vec![0; usize::try_from(file.len().map_err(io)?).unwrap_or(usize::MAX)];
         let read = file.read_at(&mut bytes, 0).map_err(io)?;
@@ -94,12 +106,17 @@ impl Checkpoint {
         self.points.get(&(topic, partition)).copied()
     }
 
-    /// Appends durable points, in one write. On an error nothing changes: the points are merely older than the truth.
+    /// Appends durable points, in one write; synced if one of the partitions had none. On an error of a later point
+    /// nothing is wrong: the points are merely older than the truth. A first point must be recorded before anything
+    /// is appended to its log.
     pub fn record(&mut self, points: &[(TopicId, PartitionIndex, DurablePoint)]) -> Result<()> {
         let mut bytes = Vec::with_capacity(points.len() * ENTRY_BYTES);
         points.iter().for_each(|(topic, partition, point)| bytes.extend(encode(*topic, *partition, point)));
         let written = self.file.write_at(&[IoSlice::new(&bytes)], self.end);
         written.map_err(|e| write_error("write", &self.path, bytes.len() as u64, e))?;
+        if points.iter().any(|(topic, partition, _)| !self.points.contains_key(&(*topic, *partition))) {
+            self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))?;
+        }
         self.end += bytes.len() as u64;
         self.points.extend(points.iter().map(|(topic, partition, point)| ((*topic, *partition), *point)));
         if self.stale_entries() > STALE_ENTRIES_MAX {
@@ -136,9 +153,13 @@ impl Checkpoint {
         self.disk.rename(&path, &self.path).map_err(error)?;
         self.file = file;
         self.end = bytes.len() as u64;
-        let dir = self.path.parent().unwrap_or(Path::new(""));
-        self.disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))
+        sync_parent(&self.disk, &self.path)
     }
+}
+
+fn sync_parent(disk: &Arc<dyn Disk>, path: &Path) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new(""));
+    disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))
 }
 
 fn encode(topic: TopicId, partition: PartitionIndex, point: &DurablePoint) -> [u8; ENTRY_BYTES] {

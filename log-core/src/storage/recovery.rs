@@ -25,8 +25,12 @@ use super::segment::{Segment, base_of, path_of};
 use crate::env::{Disk, OpenMode};
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
 use crate::types::{Error, Offset, Result};
+use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Bytes rewritten at once.
+const REWRITE_BYTES: usize = 1024 * 1024;
 
 /// What opening a log found.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +77,7 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, dir: &Path, durable: Option<DurableP
     let mut report = OpenReport::default();
     if let Some(bad) = bad {
         let is_damage = match durable {
-            Some(point) => walk.expected < point.offset,
+            Some(point) => bad.is_below(point, walk.expected),
             None => a_valid_batch_follows(&segments, &bad)?,
         };
         let place = Place { offset: walk.expected, position: bad.position };
@@ -96,6 +100,8 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, dir: &Path, durable: Option<DurableP
     if report.torn_tail.is_some() || durable.is_none_or(|point| point.offset < walk.expected) {
         let untrusted = walk.trusted_segments.min(segments.len() - 1);
         for segment in &segments[untrusted..] {
+            let from = durable.filter(|point| point.segment_base == segment.base).map_or(0, |point| point.position);
+            rewrite(segment, from)?;
             segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
         }
         disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
@@ -131,6 +137,26 @@ fn create(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Arc<Segment>> {
     Ok(Arc::new(segment))
 }
 
+/// Writes what lies from `from` to the end of a segment once more, unchanged. If the last process ended because a sync
+/// had failed, these bytes may be in the page cache and nowhere else, marked as clean: then only this makes the next
+/// sync write them.
+fn rewrite(segment: &Segment, from: u64) -> Result<()> {
+    let (file, end) = (segment.file()?, segment.len());
+    let mut chunk = vec![0; REWRITE_BYTES.min(usize::try_from(end.saturating_sub(from)).unwrap_or(REWRITE_BYTES))];
+    let mut position = from;
+    while position < end {
+        let wanted = chunk.len().min(usize::try_from(end - position).unwrap_or(usize::MAX));
+        let read = file.read_at(&mut chunk[..wanted], position).map_err(|e| segment.read_error(e))?;
+        if read == 0 {
+            break;
+        }
+        file.write_at(&[IoSlice::new(&chunk[..read])], position)
+            .map_err(|e| super::write_error("write", &segment.path, read as u64, e))?;
+        position += read as u64;
+    }
+    Ok(())
+}
+
 /// Makes the names on the way to the log durable: its segments, the partition in its topic, the topic.
 fn sync_names(disk: &Arc<dyn Disk>, dir: &Path) -> Result<()> {
     for dir in dir.ancestors().take(3) {
@@ -144,12 +170,17 @@ struct Bad {
     /// The number of the segment; one too many if the next one is missing.
     segment: usize,
     position: u64,
-    /// The base offset that the segment has or should have.
+    /// The base offset that the segment should have, and the one it has.
     base: Offset,
+    found_base: Offset,
     why: String,
 }
 
 impl Bad {
+    fn is_below(&self, point: DurablePoint, offset: Offset) -> bool {
+        point.is_above(self.found_base, Place { offset, position: self.position })
+    }
+
     fn path(&self, dir: &Path, segments: &[Arc<Segment>]) -> PathBuf {
         match segments.get(self.segment) {
             Some(segment) if segment.base == self.base => segment.path.clone(),
@@ -173,45 +204,56 @@ impl Walk {
         for (number, segment) in segments.iter().enumerate() {
             if segment.base != self.expected {
                 let why = format!("no segment begins at offset {}; the next begins at {}", self.expected, segment.base);
-                return Ok(Some(Bad { segment: number, position: 0, base: self.expected, why }));
+                return Ok(Some(Bad {
+                    segment: number,
+                    position: 0,
+                    base: self.expected,
+                    found_base: segment.base,
+                    why,
+                }));
             }
             if let Some((position, why)) = self.segment(segment)? {
-                return Ok(Some(Bad { segment: number, position, base: segment.base, why }));
+                return Ok(Some(Bad { segment: number, position, base: segment.base, found_base: segment.base, why }));
             }
-            if self.is_trusted() {
+            if self.is_trusted(segment.base, segment.len()) {
                 self.trusted_segments = number + 1;
             }
         }
-        let Some(point) = self.durable else { return Ok(None) };
-        Ok((self.expected < point.offset).then(|| {
-            let (last, position) = segments.last().map_or((0, 0), |last| (last.base, last.len()));
-            let why = format!("the log ends at offset {} and was durable to offset {}", self.expected, point.offset);
-            Bad { segment: segments.len().saturating_sub(1), position, base: last, why }
-        }))
+        let (base, position) = segments.last().map_or((0, 0), |last| (last.base, last.len()));
+        let Some(point) = self.durable.filter(|_| self.is_trusted(base, position)) else { return Ok(None) };
+        // An empty segment may be missing: its name need not have been durable.
+        if self.expected == point.offset && (point.segment_base, point.position) == (point.offset, 0) {
+            return Ok(None);
+        }
+        let why = format!("the log ends at offset {} and was durable to offset {}", self.expected, point.offset);
+        Ok(Some(Bad { segment: segments.len().saturating_sub(1), position, base, found_base: base, why }))
     }
 
-    fn is_trusted(&self) -> bool {
-        self.durable.is_some_and(|point| self.expected < point.offset)
+    /// Whether what is expected next at `position` of a segment was durable.
+    fn is_trusted(&self, segment_base: Offset, position: u64) -> bool {
+        let place = Place { offset: self.expected, position };
+        self.durable.is_some_and(|point| point.is_above(segment_base, place))
     }
 
     /// Reads one segment; the position and the reason if something is wrong.
     fn segment(&mut self, segment: &Segment) -> Result<Option<(u64, String)>> {
         let mut scanner = segment.scan(Place { offset: segment.base, position: 0 })?;
+        let mut position = 0;
         loop {
-            let check = if self.is_trusted() { Check::Header } else { Check::Checksum };
+            let point = self.durable.filter(|_| self.is_trusted(segment.base, position));
+            let check = if point.is_some() { Check::Header } else { Check::Checksum };
             match scanner.next(check).map_err(|e| segment.read_error(e))? {
                 Found::End { .. } => return Ok(None),
                 Found::Bad { place, why } => return Ok(Some((place.position, why))),
                 Found::Batch { place, header, .. } => {
-                    let end = place.position + header.total_bytes() as u64;
-                    if let Some(point) = self.durable.filter(|_| self.is_trusted())
-                        && let Some(why) = point.contradicts(segment.base, end, header.next_offset())
-                    {
+                    position = place.position + header.total_bytes() as u64;
+                    let end = Place { offset: header.next_offset(), position };
+                    if let Some(why) = point.and_then(|point| point.contradicts(segment.base, end)) {
                         return Ok(Some((place.position, why)));
                     }
                     segment.push(place.position, &header);
                     self.producers.remember(&header);
-                    self.expected = header.next_offset();
+                    self.expected = end.offset;
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! Storage on the real and the simulated disk. The modules below test one promise each.
 
 mod basics;
+mod faults;
+mod model;
 
 use super::*;
 use crate::env::{Disk, SimDisk};

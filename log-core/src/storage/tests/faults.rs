@@ -1,0 +1,290 @@
+//! Power cuts, damage, full disks and failing ones, at every point of a small run.
+
+use super::*;
+use crate::env::OpenMode;
+use crate::types::{Error, Result};
+use std::collections::BTreeSet;
+
+/// Values in the order they were tried, and how many of them were durable.
+#[derive(Default)]
+struct Story {
+    tried: Vec<String>,
+    durable: usize,
+}
+
+/// Two lives of one log that append, roll, sync and close; stops at the first error.
+fn live(disk: &SimDisk, story: &mut Story) -> Result<()> {
+    for life in 0..2 {
+        let mut opened = Opened::try_open(&shared(disk), Path::new("/data"), 200)?;
+        for n in 0..5 {
+            let value = format!("{life}.{n}");
+            story.tried.push(value.clone());
+            opened.log.append(&batch(&[&value]))?;
+            if n % 2 == 1 {
+                opened.log.sync()?;
+                story.durable = story.tried.len();
+                let point = opened.log.durable_point().unwrap();
+                opened.checkpoint.record(&[(TOPIC, 0, point)])?;
+            }
+        }
+        opened.close()?;
+        story.durable = story.tried.len();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_power_cut_in_any_disk_call_loses_nothing_durable() {
+    let whole = SimDisk::default();
+    live(&whole, &mut Story::default()).unwrap();
+    let mut torn_tails = 0;
+    for op in 0..whole.ops() {
+        let disk = SimDisk::default();
+        disk.crash_at(op);
+        let mut story = Story::default();
+        assert!(live(&disk, &mut story).is_err(), "op {op}");
+        for seed in 0..24 {
+            let context = format!("op {op}, seed {seed}");
+            let after = disk.crash(seed);
+            let mut opened = Opened::on(&after, 200);
+            assert!(opened.report.damage.is_none(), "{context}: {:?}", opened.report);
+            torn_tails += usize::from(opened.report.torn_tail.is_some());
+            let found = values(&opened.log.reader());
+            assert!(found.len() >= story.durable, "{context}: lost, has {found:?}");
+            assert_eq!(found, story.tried[..found.len()], "{context}");
+
+            // What a reader saw is there after another power cut, and the log goes on behind it.
+            let again = after.crash(seed + 1);
+            let again = Opened::on(&again, 200);
+            assert_eq!(values(&again.log.reader()), found, "{context}, twice");
+            assert!(again.report.torn_tail.is_none(), "{context}, twice");
+            assert_eq!(opened.log.append(&batch(&["next"])).unwrap().base_offset, found.len() as i64, "{context}");
+            opened.sync().unwrap();
+        }
+    }
+    assert!(torn_tails > 50, "the test tears tails: {torn_tails}");
+}
+
+/// Nine closed batches in three segments or more.
+fn closed() -> (SimDisk, Vec<String>) {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 250);
+    for n in 0..9 {
+        opened.log.append(&batch(&[&format!("value {n}")])).unwrap();
+    }
+    assert!(opened.log.segments() >= 3);
+    let reader = opened.log.reader();
+    opened.close().unwrap();
+    (disk, values(&reader))
+}
+
+fn len(disk: &SimDisk, path: &Path) -> u64 {
+    disk.open(path, OpenMode::Read).unwrap().len().unwrap()
+}
+
+#[test]
+fn a_flipped_bit_is_never_served_and_never_cut() {
+    let (intact, written) = closed();
+    for path in partition_files(&intact) {
+        for byte in 0..len(&intact, &path) {
+            for bit in 0..8 {
+                let context = format!("{} byte {byte} bit {bit}", path.display());
+                let disk = intact.crash(0);
+                disk.flip_bit(&path, byte, bit);
+                let opened = Opened::on(&disk, 250);
+                assert_eq!(opened.report.torn_tail, None, "{context}");
+                let mut reported = opened.report.damage.is_some();
+                if let Some(damage) = &opened.report.damage {
+                    assert!(matches!(damage, Error::Corrupt { .. }), "{context}: {damage}");
+                    assert_eq!(opened.log.damage().unwrap().code(), "TW0204");
+                }
+                let reader = opened.log.reader();
+                for offset in 0..opened.log.offsets().high_watermark {
+                    match reader.read(offset, 100) {
+                        Ok(bytes) => {
+                            for record in records(bytes).map(|record| record.unwrap()) {
+                                let value = written[record.offset as usize].as_bytes();
+                                assert_eq!(record.value.as_deref(), Some(value), "{context}");
+                            }
+                        }
+                        Err(Error::Corrupt { path: named, .. }) => {
+                            assert_eq!(named, path, "{context}");
+                            reported = true;
+                        }
+                        Err(error) => panic!("{context}: {error}"),
+                    }
+                }
+                assert!(reported, "{context}: nobody noticed");
+                drop(opened);
+                // The next start finds the same.
+                let again = Opened::on(&disk, 250);
+                assert_eq!(again.report.torn_tail, None, "{context}, twice");
+                assert_eq!(len(&disk, &path), len(&intact, &path), "{context}: cut");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_log_is_readable_up_to_the_damage_and_takes_nothing() {
+    let (disk, written) = closed();
+    disk.remove_file(&partition_files(&disk)[1]).unwrap();
+    let mut opened = Opened::on(&disk, 250);
+    let found = values(&opened.log.reader());
+    assert!(!found.is_empty() && found.len() < written.len());
+    assert_eq!(found, written[..found.len()]);
+    let error = opened.log.append(&batch(&["x"])).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    opened.close().unwrap();
+    assert!(Opened::on(&disk, 250).report.damage.is_some(), "still");
+}
+
+#[test]
+fn a_lost_end_is_damage_too() {
+    let (disk, written) = closed();
+    let last = partition_files(&disk).pop().unwrap();
+    let length = len(&disk, &last);
+    disk.open(&last, OpenMode::ReadWrite).unwrap().set_len(length - 3).unwrap();
+    let opened = Opened::on(&disk, 250);
+    assert!(opened.report.damage.is_some() && opened.report.torn_tail.is_none());
+    assert_eq!(values(&opened.log.reader()), written[..8]);
+}
+
+/// One durable batch and two that are not, the last cut to `keep` bytes (`None` for all), then opened again; with or
+/// without the checkpoint.
+fn torn(keep: Option<u64>, checkpoint: bool) -> (u64, Opened) {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 1 << 20);
+    opened.log.append(&batch(&["durable"])).unwrap();
+    opened.sync().unwrap();
+    opened.log.append(&batch(&["written"])).unwrap();
+    let position = opened.log.bytes();
+    opened.log.append(&batch(&["the last"])).unwrap();
+    let batch_len = opened.log.bytes() - position;
+    drop(opened);
+    if let Some(keep) = keep {
+        let file = disk.open(&partition_files(&disk)[0], OpenMode::ReadWrite).unwrap();
+        file.set_len(position + keep).unwrap();
+    }
+    if !checkpoint {
+        disk.remove_file(Path::new("/data/checkpoint.log")).unwrap();
+    }
+    (batch_len, Opened::on(&disk, 1 << 20))
+}
+
+#[test]
+fn a_tail_torn_at_any_length_is_cut_and_reported() {
+    for checkpoint in [true, false] {
+        let (batch_len, opened) = torn(None, checkpoint);
+        assert_eq!(opened.report.torn_tail, None);
+        assert_eq!(values(&opened.log.reader()), ["durable", "written", "the last"]);
+        for keep in 0..batch_len {
+            let (_, mut opened) = torn(Some(keep), checkpoint);
+            assert_eq!(opened.report.torn_tail.as_ref().map_or(0, |tail| tail.bytes), keep);
+            assert!(opened.report.damage.is_none());
+            assert_eq!(opened.log.append(&batch(&["next"])).unwrap().base_offset, 2);
+            opened.sync().unwrap();
+            assert_eq!(values(&opened.log.reader()), ["durable", "written", "next"]);
+        }
+    }
+}
+
+#[test]
+fn without_a_checkpoint_nothing_valid_is_cut() {
+    let (disk, written) = closed();
+    disk.remove_file(Path::new("/data/checkpoint.log")).unwrap();
+    let files = partition_files(&disk);
+    disk.flip_bit(&files[0], 70, 0);
+    let opened = Opened::on(&disk, 250);
+    assert!(opened.report.damage.is_some() && opened.report.torn_tail.is_none());
+    assert!(values(&opened.log.reader()).len() < written.len());
+    assert_eq!(partition_files(&disk), files);
+    drop(opened);
+    // No second opinion at the next start.
+    assert!(Opened::on(&disk, 250).report.damage.is_some());
+    assert_eq!(partition_files(&disk), files);
+}
+
+#[test]
+fn a_disk_that_fills_up_anywhere_heals() {
+    let mut refused_at = BTreeSet::new();
+    for room in 0..700 {
+        let disk = SimDisk::default();
+        let mut opened = Opened::on(&disk, 200);
+        let used: u64 = 52 + 13 + opened.log.bytes();
+        disk.set_capacity(Some(used + room));
+        let mut expected = Vec::new();
+        for n in 0..6 {
+            let value = format!("v{n}");
+            let before = opened.log.offsets();
+            if let Err(error) = opened.log.append(&batch(&[&value])) {
+                assert!(matches!(error, Error::DiskFull { .. }) && error.is_retriable(), "{error}");
+                assert_eq!(opened.log.offsets(), before);
+                opened.log.sync().unwrap();
+                assert_eq!(values(&opened.log.reader()), expected, "what was written is safe");
+                refused_at.insert(n);
+                disk.set_capacity(None);
+                opened.log.append(&batch(&[&value])).unwrap();
+            }
+            expected.push(value);
+        }
+        disk.set_capacity(None);
+        opened.sync().unwrap();
+        assert_eq!(values(&opened.log.reader()), expected);
+        let after = Opened::on(&disk.crash(room), 200);
+        assert_eq!(values(&after.log.reader()), expected);
+    }
+    assert!(refused_at.len() >= 5, "{refused_at:?}");
+}
+
+#[test]
+fn a_failed_write_changes_nothing() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 1 << 20);
+    disk.fail_write_after(0);
+    let error = opened.log.append(&batch(&["lost"])).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_eq!((end(&opened), opened.log.bytes()), (0, 0));
+    assert_eq!(len(&disk, &partition_files(&disk)[0]), 0);
+    opened.log.append(&batch(&["kept"])).unwrap();
+    opened.sync().unwrap();
+    assert_eq!(values(&opened.log.reader()), ["kept"]);
+}
+
+#[test]
+fn a_failed_sync_fences_and_is_not_tried_again() {
+    // The first sync of a rolled segment is one of its file and one of the directory: both may fail.
+    for nth in 0..3 {
+        let disk = SimDisk::default();
+        let mut opened = Opened::on(&disk, 100);
+        opened.log.append(&batch(&["durable"])).unwrap();
+        opened.sync().unwrap();
+        opened.log.append(&batch(&["a"])).unwrap();
+        opened.log.append(&batch(&["b"])).unwrap();
+        disk.fail_sync_after(nth);
+        let error = opened.log.sync().unwrap_err();
+        assert!(matches!(error, Error::Fenced { .. }), "{nth}: {error}");
+        assert!(opened.log.append(&batch(&["c"])).unwrap_err().code() == "TW0206" && opened.log.begin_sync().is_none());
+        assert_eq!(values(&opened.log.reader()), ["durable"], "{nth}: still readable, and no more");
+        for seed in 0..20 {
+            let after = Opened::on(&disk.crash(seed), 100);
+            assert_eq!(values(&after.log.reader())[0], "durable");
+            assert!(after.report.damage.is_none(), "{:?}", after.report);
+        }
+    }
+}
+
+#[test]
+fn appends_during_a_sync_wait_for_the_next_one() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 1 << 20);
+    opened.log.append(&batch(&["a"])).unwrap();
+    let ticket = opened.log.begin_sync().unwrap();
+    opened.log.append(&batch(&["b"])).unwrap();
+    assert!(opened.log.begin_sync().is_none(), "one at a time");
+    let result = ticket.run();
+    assert_eq!(opened.log.finish_sync(ticket, result).unwrap(), 1);
+    assert_eq!(values(&opened.log.reader()), ["a"]);
+    opened.log.sync().unwrap();
+    assert_eq!(values(&opened.log.reader()), ["a", "b"]);
+}
