@@ -1,50 +1,95 @@
 //! Topics and groups.
 
-use crate::service::{GroupDescription, TopicDescription};
-use crate::types::{Offset, OffsetSpec, Result, TopicPartition, TopicSpec};
+use crate::service::{
+    CommitOffsets, CreateTopics, DeleteGroup, DeleteTopic, DescribeGroups, DescribeTopics, GroupDescription,
+    ListOffsets, Service, TopicDescription,
+};
+use crate::types::{Error, GroupId, Offset, OffsetSpec, Result, TopicName, TopicPartition, TopicSpec};
+use std::sync::Arc;
 
-/// Creates, describes and deletes topics and groups.
+/// Creates, describes and deletes topics and groups. What it changes is durable when it returns.
 #[derive(Clone, Debug)]
-pub struct Admin;
+pub struct Admin {
+    service: Arc<dyn Service>,
+}
 
 impl Admin {
-    pub async fn create_topic(&self, _spec: TopicSpec) -> Result<TopicDescription> {
-        todo!()
+    pub(super) fn new(service: Arc<dyn Service>) -> Self {
+        Self { service }
     }
-    /// Creates the topic unless it exists; then its present description.
-    pub async fn ensure_topic(&self, _spec: TopicSpec) -> Result<TopicDescription> {
-        todo!()
+
+    /// Creates a topic; `TopicExists` when there is one of that name.
+    pub async fn create_topic(&self, spec: TopicSpec) -> Result<TopicDescription> {
+        let mut created = self.service.create_topics(CreateTopics { topics: vec![spec] }).await;
+        created.pop().unwrap_or(Err(Error::Closed))
     }
+
+    /// Creates the topic unless it exists; then its present description, whatever its settings are.
+    pub async fn ensure_topic(&self, spec: TopicSpec) -> Result<TopicDescription> {
+        let name = spec.name.clone();
+        match self.create_topic(spec).await {
+            Err(Error::TopicExists { .. }) => self.describe_topic(name).await,
+            other => other,
+        }
+    }
+
     /// All topics, by name; `__` topics only when asked for.
-    pub async fn list_topics(&self, _include_internal: bool) -> Result<Vec<TopicDescription>> {
-        todo!()
+    pub async fn list_topics(&self, include_internal: bool) -> Result<Vec<TopicDescription>> {
+        self.service.describe_topics(DescribeTopics { topics: None, include_internal }).await
     }
-    pub async fn describe_topic(&self, _topic: impl AsRef<str>) -> Result<TopicDescription> {
-        todo!()
+
+    /// One topic with its partitions and their offsets.
+    pub async fn describe_topic(&self, topic: impl AsRef<str>) -> Result<TopicDescription> {
+        let name = TopicName::new(topic)?;
+        let request = DescribeTopics { topics: Some(vec![name.clone()]), include_internal: true };
+        let found = self.service.describe_topics(request).await?.pop();
+        found.ok_or(Error::UnknownTopic { name: name.to_string(), did_you_mean: None })
     }
-    pub async fn delete_topic(&self, _topic: impl AsRef<str>) -> Result<()> {
-        todo!()
+
+    /// Deletes a topic with its records.
+    pub async fn delete_topic(&self, topic: impl AsRef<str>) -> Result<()> {
+        self.service.delete_topic(DeleteTopic { topic: TopicName::new(topic)? }).await
     }
-    pub async fn offset(&self, _partition: TopicPartition, _spec: OffsetSpec) -> Result<Offset> {
-        todo!()
+
+    /// The offset that `spec` means on a partition now.
+    pub async fn offset(&self, partition: TopicPartition, spec: OffsetSpec) -> Result<Offset> {
+        let mut listed = self.service.list_offsets(ListOffsets { partitions: vec![(partition, spec)] }).await?;
+        listed.pop().map(|listed| listed.offset).ok_or(Error::Closed)
     }
+
+    /// All consumer groups and queue groups, by name.
     pub async fn list_groups(&self) -> Result<Vec<GroupDescription>> {
-        todo!()
+        self.service.describe_groups(DescribeGroups { groups: None }).await
     }
-    pub async fn describe_group(&self, _group: impl AsRef<str>) -> Result<GroupDescription> {
-        todo!()
+
+    /// One group: its members, positions and lag. A consumer group goes before a queue group of the same name.
+    pub async fn describe_group(&self, group: impl AsRef<str>) -> Result<GroupDescription> {
+        let group = GroupId::new(group)?;
+        let found = self.service.describe_groups(DescribeGroups { groups: Some(vec![group.clone()]) }).await?;
+        let unknown = Error::UnknownGroup { group: group.to_string(), did_you_mean: None };
+        found.into_iter().next().ok_or(unknown)
     }
+
     /// Moves a consumer group without active members to `spec` on every partition of `topic`;
     /// returns the new offsets.
     pub async fn reset_group(
         &self,
-        _group: impl AsRef<str>,
-        _topic: impl AsRef<str>,
-        _spec: OffsetSpec,
+        group: impl AsRef<str>,
+        topic: impl AsRef<str>,
+        spec: OffsetSpec,
     ) -> Result<Vec<(TopicPartition, Offset)>> {
-        todo!()
+        let group = GroupId::new(group)?;
+        let topic = self.describe_topic(topic).await?;
+        let partitions =
+            topic.partitions.iter().map(|p| (TopicPartition::new(topic.name.clone(), p.partition), spec)).collect();
+        let listed = self.service.list_offsets(ListOffsets { partitions }).await?;
+        let offsets: Vec<_> = listed.into_iter().map(|l| (l.partition, l.offset)).collect();
+        self.service.commit_offsets(CommitOffsets { group, member: None, offsets: offsets.clone() }).await?;
+        Ok(offsets)
     }
-    pub async fn delete_group(&self, _group: impl AsRef<str>) -> Result<()> {
-        todo!()
+
+    /// Forgets a group that has no active members: its positions, or its queue's state.
+    pub async fn delete_group(&self, group: impl AsRef<str>) -> Result<()> {
+        self.service.delete_group(DeleteGroup { group: GroupId::new(group)? }).await
     }
 }

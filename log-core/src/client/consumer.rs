@@ -1,65 +1,359 @@
 //! Reading as a member of a group.
+//!
+//! A task beside the consumer says that the member lives, so that slow processing does not end its session. It only
+//! raises a flag when the group has moved on; joining again happens in the next `poll`, on the caller's task. Under a
+//! manual clock there is no such task and every `poll` says it instead.
+//!
+//! Delivery is at least once: after a rebalance, positions go back to what was committed.
 
-use crate::record::StoredRecord;
-use crate::types::{Offset, OffsetSpec, Result, TopicPartition};
+use crate::record::{StoredRecord, records};
+use crate::service::{
+    CommitOffsets, CommittedOffsets, Fetch, FetchPartition, Heartbeat, JoinGroup, LeaveGroup, ListOffsets, Service,
+};
+use crate::types::{Error, GroupId, Offset, OffsetSpec, Result, TopicName, TopicPartition, limits};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// A member that is silent for longer is taken to be dead, unless the builder says otherwise.
+const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// How long one fetch of [`Consumer::next`] waits before it asks again.
+const NEXT_WAIT: Duration = Duration::from_secs(300);
 
 /// Settings of a [`Consumer`].
 #[derive(Clone, Debug)]
-pub struct ConsumerBuilder;
+pub struct ConsumerBuilder {
+    service: Arc<dyn Service>,
+    group: String,
+    topics: Vec<String>,
+    from: OffsetSpec,
+    session_timeout: Duration,
+}
 
 impl ConsumerBuilder {
-    pub fn topics<S: AsRef<str>>(self, _topics: impl IntoIterator<Item = S>) -> Self {
-        todo!()
+    pub(super) fn new(service: Arc<dyn Service>, group: &str) -> Self {
+        Self {
+            service,
+            group: group.to_owned(),
+            topics: Vec::new(),
+            from: OffsetSpec::Earliest,
+            session_timeout: SESSION_TIMEOUT_DEFAULT,
+        }
     }
+
+    /// The topics to read.
+    pub fn topics<S: AsRef<str>>(mut self, topics: impl IntoIterator<Item = S>) -> Self {
+        self.topics.extend(topics.into_iter().map(|topic| topic.as_ref().to_owned()));
+        self
+    }
+
     /// Where to start on a partition that the group has not committed; the default is `Earliest`.
-    pub fn from(self, _spec: OffsetSpec) -> Self {
-        todo!()
+    pub fn from(mut self, spec: OffsetSpec) -> Self {
+        self.from = spec;
+        self
     }
+
     /// A member that is silent for longer loses its partitions; the default is 10 s.
-    pub fn session_timeout(self, _timeout: Duration) -> Self {
-        todo!()
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.session_timeout = timeout;
+        self
     }
+
     /// Joins the group. The topics must exist.
     pub async fn start(self) -> Result<Consumer> {
-        todo!()
+        let group = GroupId::new(&self.group)?;
+        let topics = self.topics.iter().map(TopicName::new).collect::<Result<Vec<_>>>()?;
+        if topics.is_empty() {
+            return Err(Error::InvalidRequest { why: "a consumer reads at least one topic".into() });
+        }
+        let mut consumer = Consumer {
+            service: self.service,
+            group,
+            topics,
+            from: self.from,
+            session_timeout: self.session_timeout,
+            member: String::new(),
+            generation: 0,
+            partitions: BTreeMap::new(),
+            order: VecDeque::new(),
+            stale: Arc::default(),
+            heartbeats: None,
+        };
+        consumer.join().await?;
+        Ok(consumer)
     }
 }
 
 /// A record with where it came from.
 #[derive(Clone, Debug)]
 pub struct ConsumerRecord {
+    /// The partition it was read from.
     pub partition: TopicPartition,
+    /// The record, with its offset and timestamp.
     pub record: StoredRecord,
 }
 
 /// A member of a consumer group. Reads its partitions in order; positions are committed when asked.
+///
+/// Dropped without [`Consumer::leave`], its partitions go to others when its session expires.
 #[derive(Debug)]
-pub struct Consumer;
+pub struct Consumer {
+    service: Arc<dyn Service>,
+    group: GroupId,
+    topics: Vec<TopicName>,
+    from: OffsetSpec,
+    session_timeout: Duration,
+    member: String,
+    generation: u32,
+    partitions: BTreeMap<TopicPartition, Position>,
+    /// The partitions in the order in which their records are handed out next.
+    order: VecDeque<TopicPartition>,
+    stale: Arc<Stale>,
+    heartbeats: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Position {
+    /// Behind the last record handed out: what a commit commits.
+    consumed: Offset,
+    /// Where the next fetch reads.
+    fetch: Offset,
+    buffered: VecDeque<StoredRecord>,
+}
+
+/// Raised by the heartbeat task when the member must join again.
+#[derive(Debug, Default)]
+struct Stale {
+    flag: AtomicBool,
+    wake: Notify,
+}
 
 impl Consumer {
-    /// The next records, up to `max`; empty when none came within `wait`.
-    pub async fn poll(&mut self, _max: usize, _wait: Duration) -> Result<Vec<ConsumerRecord>> {
-        todo!()
+    /// The next records, up to `max`; empty when none came within `wait` (at once under a manual clock).
+    ///
+    /// Joins again by itself when the group has moved on. Records are handed out partition by partition, each in
+    /// order, in turn.
+    pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
+        let clock = self.service.clock();
+        let deadline = clock.instant() + wait;
+        loop {
+            self.live().await?;
+            let taken = self.take(max);
+            let left = deadline.since(clock.instant());
+            if !taken.is_empty() || max == 0 {
+                return Ok(taken);
+            }
+            let fetched = self.fetch(left).await?;
+            if !fetched && (clock.is_manual() || clock.instant() >= deadline) {
+                return Ok(Vec::new());
+            }
+        }
     }
-    /// The next record; waits for it.
+
+    /// The next record; waits for it. Under a manual clock, where nothing comes by waiting, call
+    /// [`Consumer::poll`] instead: this fails with `InvalidRequest` when there is no record.
     pub async fn next(&mut self) -> Result<ConsumerRecord> {
-        todo!()
+        loop {
+            if let Some(record) = self.poll(1, NEXT_WAIT).await?.pop() {
+                return Ok(record);
+            }
+            if self.service.clock().is_manual() {
+                return Err(Error::InvalidRequest { why: "no record is there and the clock stands still".into() });
+            }
+        }
     }
+
+    /// The records as a stream, which ends after the first error.
+    pub fn into_stream(self) -> impl futures::Stream<Item = Result<ConsumerRecord>> {
+        futures::stream::unfold(Some(self), |consumer| async {
+            let mut consumer = consumer?;
+            let next = consumer.next().await;
+            let again = next.is_ok().then_some(consumer);
+            Some((next, again))
+        })
+    }
+
     /// Commits the position after every record that was returned. Durable when it returns.
+    ///
+    /// `StaleMember` means that the group moved on and nothing was committed: the records since the last commit are
+    /// read again, by this member or another.
     pub async fn commit(&mut self) -> Result<()> {
-        todo!()
+        let offsets = self.partitions.iter().map(|(tp, position)| (tp.clone(), position.consumed)).collect();
+        let member = Some((self.member.clone(), self.generation));
+        let committed = self.service.commit_offsets(CommitOffsets { group: self.group.clone(), member, offsets }).await;
+        if let Err(Error::StaleMember { .. }) = &committed {
+            self.stale.flag.store(true, Ordering::Release);
+        }
+        committed
     }
+
     /// Moves the position of a partition that is assigned to this member.
-    pub fn seek(&mut self, _partition: &TopicPartition, _offset: Offset) -> Result<()> {
-        todo!()
+    pub fn seek(&mut self, partition: &TopicPartition, offset: Offset) -> Result<()> {
+        let Some(position) = self.partitions.get_mut(partition) else {
+            return Err(Error::InvalidRequest { why: format!("{partition} is not assigned to this member") });
+        };
+        *position = Position { consumed: offset, fetch: offset, buffered: VecDeque::new() };
+        Ok(())
     }
-    /// The partitions this member reads now.
+
+    /// The partitions this member reads now, in order.
     pub fn assignment(&self) -> Vec<TopicPartition> {
-        todo!()
+        self.partitions.keys().cloned().collect()
     }
-    /// Leaves the group, so that others take over at once.
-    pub async fn leave(self) -> Result<()> {
-        todo!()
+
+    /// The next offset to be handed out of each partition.
+    pub fn positions(&self) -> Vec<(TopicPartition, Offset)> {
+        self.partitions.iter().map(|(tp, position)| (tp.clone(), position.consumed)).collect()
+    }
+
+    /// Leaves the group, so that others take over at once. Commits nothing.
+    pub async fn leave(mut self) -> Result<()> {
+        self.stop_heartbeats();
+        self.service.leave_group(LeaveGroup { group: self.group.clone(), member: self.member.clone() }).await
+    }
+
+    /// Makes sure that this is a member of the present generation.
+    async fn live(&mut self) -> Result<()> {
+        if self.service.clock().is_manual() {
+            match self.service.heartbeat(self.heartbeat()).await {
+                Err(Error::StaleMember { .. }) => self.stale.flag.store(true, Ordering::Release),
+                other => other?,
+            }
+        }
+        if self.stale.flag.load(Ordering::Acquire) { self.join().await } else { Ok(()) }
+    }
+
+    fn heartbeat(&self) -> Heartbeat {
+        Heartbeat { group: self.group.clone(), member: self.member.clone(), generation: self.generation }
+    }
+
+    /// Joins, or joins again, and takes up the committed positions of what is assigned.
+    async fn join(&mut self) -> Result<()> {
+        self.stop_heartbeats();
+        let mut request = JoinGroup {
+            group: self.group.clone(),
+            member: self.member.clone(),
+            topics: self.topics.clone(),
+            session_timeout: self.session_timeout,
+        };
+        let joined = match self.service.join_group(request.clone()).await {
+            Err(Error::StaleMember { .. }) if !request.member.is_empty() => {
+                request.member.clear();
+                self.service.join_group(request).await?
+            }
+            other => other?,
+        };
+        self.member = joined.member;
+        self.generation = joined.generation;
+        self.stale = Arc::default();
+        let committed = self.service.committed_offsets(CommittedOffsets { group: self.group.clone() }).await?;
+        let committed: BTreeMap<_, _> = committed.into_iter().map(|c| (c.partition, c.offset)).collect();
+        let fresh = joined.assignment.iter().filter(|tp| !committed.contains_key(tp));
+        let partitions: Vec<_> = fresh.map(|tp| (tp.clone(), self.from)).collect();
+        let mut starts = committed;
+        if !partitions.is_empty() {
+            let listed = self.service.list_offsets(ListOffsets { partitions }).await?;
+            starts.extend(listed.into_iter().map(|listed| (listed.partition, listed.offset)));
+        }
+        self.partitions.clear();
+        for tp in &joined.assignment {
+            let start = starts.get(tp).copied().unwrap_or(0);
+            let position = Position { consumed: start, fetch: start, buffered: VecDeque::new() };
+            self.partitions.insert(tp.clone(), position);
+        }
+        self.order = joined.assignment.into();
+        self.start_heartbeats();
+        Ok(())
+    }
+
+    fn start_heartbeats(&mut self) {
+        let clock = self.service.clock();
+        if clock.is_manual() {
+            return;
+        }
+        // Weak, so that a forgotten consumer does not keep the log open.
+        let service = Arc::downgrade(&self.service);
+        let (stale, request) = (self.stale.clone(), self.heartbeat());
+        let every = (self.session_timeout / 10).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        self.heartbeats = Some(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(service) = service.upgrade() else { return };
+                match service.heartbeat(request.clone()).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_retriable() => {}
+                    Err(_) => {
+                        stale.flag.store(true, Ordering::Release);
+                        stale.wake.notify_one();
+                        return;
+                    }
+                }
+            }
+        }));
+    }
+
+    fn stop_heartbeats(&mut self) {
+        if let Some(task) = self.heartbeats.take() {
+            task.abort();
+        }
+    }
+
+    /// Up to `max` buffered records, from the partition whose turn it is on.
+    fn take(&mut self, max: usize) -> Vec<ConsumerRecord> {
+        let mut taken = Vec::new();
+        for _ in 0..self.order.len() {
+            if taken.len() == max {
+                break;
+            }
+            let partition = self.order.pop_front().expect("the loop runs once per partition");
+            if let Some(position) = self.partitions.get_mut(&partition) {
+                let n = position.buffered.len().min(max - taken.len());
+                for record in position.buffered.drain(..n) {
+                    position.consumed = record.offset + 1;
+                    taken.push(ConsumerRecord { partition: partition.clone(), record });
+                }
+            }
+            self.order.push_back(partition);
+        }
+        taken
+    }
+
+    /// Fetches from all partitions; whether records came. Ends early when the member must join again.
+    async fn fetch(&mut self, max_wait: Duration) -> Result<bool> {
+        let max_bytes = (8 * limits::FETCH_BYTES_DEFAULT / self.order.len().max(1) as u32)
+            .clamp(limits::FETCH_BYTES_DEFAULT / 16, limits::FETCH_BYTES_DEFAULT);
+        let partitions = self.order.iter().map(|tp| FetchPartition {
+            partition: tp.clone(),
+            offset: self.partitions.get(tp).map_or(0, |position| position.fetch),
+            max_bytes,
+        });
+        let request = Fetch { partitions: partitions.collect(), max_wait, min_bytes: 1 };
+        let fetched = tokio::select! {
+            biased;
+            fetched = self.service.fetch(request) => fetched?,
+            () = self.stale.wake.notified() => return Ok(false),
+        };
+        let mut any = false;
+        for answer in fetched {
+            let Some(position) = self.partitions.get_mut(&answer.partition) else { continue };
+            for record in records(answer.batches) {
+                let record = record?;
+                if record.offset >= position.fetch {
+                    position.fetch = record.offset + 1;
+                    position.buffered.push_back(record);
+                    any = true;
+                }
+            }
+        }
+        Ok(any)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.stop_heartbeats();
     }
 }

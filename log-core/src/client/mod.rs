@@ -3,14 +3,19 @@
 //! [`Log`] is the handle that opens all others. It is cheap to clone; the log closes when [`Log::close`] is called.
 //! Nothing here knows whether the log is in this process or behind a socket.
 
+mod accumulator;
 mod admin;
+mod completion;
 mod consumer;
 mod log;
 mod producer;
 mod queue;
+mod reader;
 
 pub use admin::Admin;
+pub use completion::Delivery;
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerRecord};
 pub use log::Log;
-pub use producer::{Delivery, Producer, ProducerBuilder, SentTo};
+pub use producer::{Producer, ProducerBuilder, SentTo};
 pub use queue::{Job, Queue};
+pub use reader::PartitionReader;

@@ -1,0 +1,84 @@
+//! Reading one partition without a group: the reader keeps the position, nothing is committed.
+
+use crate::record::{StoredRecord, records};
+use crate::service::{Fetch, FetchPartition, Service};
+use crate::types::{LogOffsets, Offset, Result, TopicPartition, limits};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A position in one partition that moves as records are read.
+#[derive(Clone, Debug)]
+pub struct PartitionReader {
+    service: Arc<dyn Service>,
+    partition: TopicPartition,
+    position: Offset,
+    max_bytes: u32,
+    offsets: LogOffsets,
+}
+
+impl PartitionReader {
+    pub(super) fn new(service: Arc<dyn Service>, partition: TopicPartition, position: Offset) -> Self {
+        Self { service, partition, position, max_bytes: limits::FETCH_BYTES_DEFAULT, offsets: LogOffsets::default() }
+    }
+
+    /// Bytes that one read asks for; at least one whole batch comes even if it is larger. 1 MiB by default.
+    pub fn max_bytes(mut self, bytes: u32) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// The next records in order, from the position on; empty when none came within `max_wait` (at once under a
+    /// manual clock). The position moves behind them.
+    ///
+    /// Fails with `OffsetOutOfRange` when the position is not readable, and with `Corrupt` at a damaged batch: the
+    /// records before it were returned by earlier calls.
+    pub async fn next_batch(&mut self, max_wait: Duration) -> Result<Vec<StoredRecord>> {
+        let batches = self.next_bytes(max_wait).await?;
+        let mut read = Vec::new();
+        for record in records(batches) {
+            let record = record?;
+            if record.offset >= self.position {
+                read.push(record);
+            }
+        }
+        if let Some(last) = read.last() {
+            self.position = last.offset + 1;
+        }
+        Ok(read)
+    }
+
+    /// Whole batches as they lie in the log, which may begin before the position; the position does not move.
+    pub async fn next_bytes(&mut self, max_wait: Duration) -> Result<Bytes> {
+        let wanted = FetchPartition {
+            partition: self.partition.clone(),
+            offset: self.position,
+            max_bytes: self.max_bytes,
+        };
+        let fetched = self.service.fetch(Fetch { partitions: vec![wanted], max_wait, min_bytes: 1 }).await?;
+        Ok(fetched.into_iter().next().map_or_else(Bytes::new, |fetched| {
+            self.offsets = fetched.offsets;
+            fetched.batches
+        }))
+    }
+
+    /// The offsets of the partition as of the last read; zeros before the first.
+    pub fn offsets(&self) -> LogOffsets {
+        self.offsets
+    }
+
+    /// The partition that is read.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// The next offset to be read.
+    pub fn position(&self) -> Offset {
+        self.position
+    }
+
+    /// Moves the position.
+    pub fn seek(&mut self, offset: Offset) {
+        self.position = offset;
+    }
+}
