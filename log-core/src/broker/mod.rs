@@ -1,1 +1,310 @@
-//! TODO
+//! The broker: a [`Service`] in this process, on a data directory.
+//!
+//! This is the shell around parts that know nothing of threads and clocks. It owns the tasks and the time:
+//!
+//! ```text
+//!   Service ──▶ topics     which there are: a registry, replayed from the metadata log
+//!               produce    append under a short lock, wait for the high watermark; long polls
+//!               groups     drives the pure machine `group`, stores its records
+//!               shares     drives the pure machine `share`, stores its records, buries dead letters
+//!               flush      one thread: group commit over all partitions
+//!               timers     one task: sessions and leases that run out
+//! ```
+//! Invariants: a partition has one writer, behind its lock. A lock is never held across a sync or an `.await`. What a
+//! response says is durable when it is sent. A failed sync fences its partition and is told to all who waited.
+//!
+//! Under a manual clock nothing happens by itself: no thread flushes, no task expires; each request does both first,
+//! and nothing waits for time to pass (`max_wait` is taken as zero).
+//!
+//! Left out: retention, compaction of the internal topics, replication; reads and topic creation block the calling
+//! task for as long as the disk does.
+
+mod flush;
+mod groups;
+mod metadata;
+mod partition;
+mod produce;
+mod shares;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod topics;
+mod wait;
+
+use crate::env::{Clock, Disk, Rng};
+use crate::group::{Groups, Input};
+use crate::service::{
+    CommitOffsets, CommittedOffset, CommittedOffsets, CreateTopics, DeleteGroup, DeleteTopic, DescribeGroups,
+    DescribeProducers, DescribeTopics, Fetch, Fetched, GroupDescription, Heartbeat, JoinGroup, JoinedGroup,
+    LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, Produce, Produced, ProducerState, Service, ShareAcknowledge,
+    ShareFetch, TopicDescription,
+};
+use crate::storage::{DataDir, LogConfig, PartitionLog};
+use crate::types::{Error, Flush, Result, TopicId, TopicName, TopicPartition, limits};
+use dashmap::DashMap;
+use flush::Flusher;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use metadata::{LocalQuorum, MetadataQuorum};
+use parking_lot::{Mutex, RwLock};
+use shares::Shares;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+use topics::Topic;
+use uuid::Uuid;
+
+/// The metadata log's name in the checkpoint, where it lies among the partitions.
+const METADATA: TopicId = TopicId(Uuid::nil());
+
+/// A log in this process.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    clock: Clock,
+    topics: DashMap<TopicName, Arc<Topic>>,
+    quorum: Box<dyn MetadataQuorum>,
+    /// Held while a topic is created or deleted.
+    topology: tokio::sync::Mutex<()>,
+    identities: Mutex<Identities>,
+    groups: Mutex<Groups>,
+    shares: Shares,
+    flusher: Flusher,
+    /// Rings when a deadline may have come closer.
+    timer: Arc<Notify>,
+    closed: watch::Sender<bool>,
+    /// Holds the lock; given up when closed. Last, so that everything else is gone when the lock is.
+    dir: RwLock<Option<DataDir>>,
+}
+
+/// Where new topic identities come from.
+#[derive(Debug)]
+struct Identities {
+    rng: Rng,
+    /// Every identity that the metadata log ever named.
+    used: HashSet<TopicId>,
+}
+
+impl Broker {
+    /// Opens a broker on the data directory `dir`. Must be called within a tokio runtime.
+    pub(crate) fn open(disk: Arc<dyn Disk>, clock: Clock, dir: &Path) -> Result<Arc<Self>> {
+        let dir = DataDir::open(disk.clone(), dir)?;
+        let checkpoint = dir.checkpoint()?;
+
+        let partition = TopicPartition::new(TopicName::new("__metadata")?, 0);
+        let settings = LogConfig {
+            partition: partition.clone(),
+            flush: Flush::Durable,
+            segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
+        };
+        let (log, report) = PartitionLog::open(disk, &dir.meta_dir(), settings, checkpoint.point(METADATA, 0))?;
+        topics::tell(&partition, &report);
+        if let Some(damage) = report.damage {
+            // Without all of the metadata topics would seem not to exist.
+            return Err(damage);
+        }
+        let mut points: topics::Points = log.durable_point().map(|point| (METADATA, 0, point)).into_iter().collect();
+        let quorum = LocalQuorum::new(log);
+
+        let (present, deleted) = topics::present(&quorum)?;
+        let used = present.keys().copied().chain(deleted.iter().copied()).chain([METADATA]).collect();
+        let open = DashMap::new();
+        for (id, (name, partitions, config)) in present {
+            let durable = |index| checkpoint.point(id, index);
+            let (topic, of_topic) = topics::open_topic(&dir, name.clone(), id, partitions, config, durable)?;
+            points.extend(of_topic);
+            open.insert(name, topic);
+        }
+        let there: HashSet<_> = dir.topics()?.into_iter().collect();
+        for id in deleted.into_iter().filter(|id| there.contains(id)) {
+            if let Err(error) = dir.delete_topic(id) {
+                tracing::warn!(topic = %id, %error, "the files of a deleted topic were not removed");
+            }
+        }
+
+        let seed = clock.now().0 as u64 ^ (u64::from(std::process::id()) << 40);
+        let mut rng = Rng::seeded(if clock.is_manual() { clock.now().0 as u64 } else { seed });
+        let run = rng.next_u64() >> 32;
+        let flusher = Flusher::start(checkpoint, clock.is_manual())
+            .map_err(|e| Error::io("start the flush thread for", dir.root(), e))?;
+        flusher.note(&points);
+        let broker = Arc::new(Self {
+            clock,
+            topics: open,
+            quorum: Box::new(quorum),
+            topology: tokio::sync::Mutex::new(()),
+            identities: Mutex::new(Identities { rng, used }),
+            groups: Mutex::new(Groups::new(run)),
+            shares: Shares::default(),
+            flusher,
+            timer: Arc::default(),
+            closed: watch::Sender::new(false),
+            dir: RwLock::new(Some(dir)),
+        });
+        broker.replay_groups()?;
+        broker.replay_shares()?;
+        if !broker.clock.is_manual() {
+            timers::start(&broker);
+        }
+        Ok(broker)
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if *self.closed.borrow() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    fn with_dir<T>(&self, f: impl FnOnce(&DataDir) -> T) -> Result<T> {
+        self.dir.read().as_ref().map(f).ok_or(Error::Closed)
+    }
+
+    /// Lets happen what is due, under a manual clock. With the machine's clock the timer task does it.
+    async fn due(&self) {
+        if self.clock.is_manual() {
+            self.tick().await;
+        }
+    }
+
+    /// Expires sessions and leases.
+    async fn tick(&self) {
+        self.group_step(Input::Tick);
+        if let Err(error) = self.tick_shares().await {
+            tracing::warn!(%error, "expired leases wait for the next try");
+        }
+    }
+
+    async fn delete_any_group(&self, request: DeleteGroup) -> Result<()> {
+        self.check_open()?;
+        let shares = self.has_share_group(&request.group);
+        if shares {
+            self.delete_share_group(&request).await?;
+        }
+        match self.delete_consumer_group(request).await {
+            Err(Error::UnknownGroup { .. }) if shares => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn shut(&self) -> Result<()> {
+        if self.closed.send_replace(true) {
+            return Ok(());
+        }
+        let _no_topic_changes = self.topology.lock().await;
+        self.timer.notify_one();
+        self.flusher.stop();
+        let (mut points, mut failed) = (Vec::new(), None);
+        let mut note = |id, index, closed: Result<_>| match closed {
+            Ok(point) => points.extend(point.map(|point| (id, index, point))),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        };
+        for topic in &self.topics {
+            for partition in &topic.partitions {
+                let log = partition.close(Error::Closed);
+                note(topic.id, partition.name.partition, log.map_or(Ok(None), PartitionLog::close));
+            }
+        }
+        note(METADATA, 0, self.quorum.close());
+        let checkpointed = self.flusher.close_checkpoint(&points);
+        *self.dir.write() = None;
+        failed.map_or(checkpointed, Err)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // The timer task holds the broker weakly and ends when it looks.
+        self.timer.notify_one();
+    }
+}
+
+impl Service for Broker {
+    fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    fn create_topics(&self, request: CreateTopics) -> BoxFuture<'_, Vec<Result<TopicDescription>>> {
+        self.create(request).boxed()
+    }
+    fn delete_topic(&self, request: DeleteTopic) -> BoxFuture<'_, Result<()>> {
+        self.delete(request).boxed()
+    }
+    fn describe_topics(&self, request: DescribeTopics) -> BoxFuture<'_, Result<Vec<TopicDescription>>> {
+        async move {
+            self.check_open()?;
+            self.describe(&request)
+        }
+        .boxed()
+    }
+
+    fn produce(&self, request: Produce) -> BoxFuture<'_, Result<Produced>> {
+        self.append(request).boxed()
+    }
+    fn fetch(&self, request: Fetch) -> BoxFuture<'_, Result<Vec<Fetched>>> {
+        self.read(request).boxed()
+    }
+    fn list_offsets(&self, request: ListOffsets) -> BoxFuture<'_, Result<Vec<ListedOffset>>> {
+        async move {
+            self.check_open()?;
+            self.list(&request)
+        }
+        .boxed()
+    }
+    fn describe_producers(&self, request: DescribeProducers) -> BoxFuture<'_, Result<Vec<ProducerState>>> {
+        async move {
+            self.check_open()?;
+            self.producers(&request)
+        }
+        .boxed()
+    }
+
+    fn join_group(&self, request: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>> {
+        self.join(request).boxed()
+    }
+    fn heartbeat(&self, request: Heartbeat) -> BoxFuture<'_, Result<()>> {
+        async move { self.beat(request) }.boxed()
+    }
+    fn leave_group(&self, request: LeaveGroup) -> BoxFuture<'_, Result<()>> {
+        async move { self.leave(request) }.boxed()
+    }
+    fn commit_offsets(&self, request: CommitOffsets) -> BoxFuture<'_, Result<()>> {
+        self.commit(request).boxed()
+    }
+    fn committed_offsets(&self, request: CommittedOffsets) -> BoxFuture<'_, Result<Vec<CommittedOffset>>> {
+        async move {
+            self.check_open()?;
+            Ok(self.committed(&request))
+        }
+        .boxed()
+    }
+    fn describe_groups(&self, request: DescribeGroups) -> BoxFuture<'_, Result<Vec<GroupDescription>>> {
+        async move {
+            self.check_open()?;
+            self.due().await;
+            self.groups(&request)
+        }
+        .boxed()
+    }
+    fn delete_group(&self, request: DeleteGroup) -> BoxFuture<'_, Result<()>> {
+        self.delete_any_group(request).boxed()
+    }
+
+    fn share_fetch(&self, request: ShareFetch) -> BoxFuture<'_, Result<Vec<LeasedRecord>>> {
+        async move {
+            self.due().await;
+            self.lease(request).await
+        }
+        .boxed()
+    }
+    fn share_acknowledge(&self, request: ShareAcknowledge) -> BoxFuture<'_, Result<()>> {
+        async move {
+            self.due().await;
+            self.acknowledge(request).await
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.shut().boxed()
+    }
+}

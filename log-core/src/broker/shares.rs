@@ -1,0 +1,493 @@
+//! Queues: gives the pure machine of `share` its clock, its records and its log.
+//!
+//! There is one machine per group and partition, behind a short lock. A change of its durable state is appended to
+//! the internal topic `__share_state` under that lock and waited for without it, so that many workers share a flush.
+//! What a worker is told has always been durable first.
+//!
+//! A record that ran out of deliveries, or was rejected, is copied to `<topic>.dead` (one partition, made on demand)
+//! with what is known of its death in headers; when the copy is durable the record is finished. A crash between the
+//! two leaves it unfinished and it is copied again: dead letters are at least once.
+
+use super::Broker;
+use super::metadata::{one_record, replay};
+use super::partition::Partition;
+use super::topics::{SHARE_STATE, Topic};
+use super::wait::{Waiters, wait_any};
+use crate::codec::from_bincode;
+use crate::record::{BatchBuilder, Compression, Header, Record, StoredRecord, records};
+use crate::service::{
+    DeleteGroup, GroupDescription, GroupKind, GroupPartition, LeasedRecord, ShareAcknowledge, ShareFetch, ShareOutcome,
+};
+use crate::share::{Change, Effect, Input, ShareRecord, SharePartition};
+use crate::types::{
+    Error, GroupId, Instant, Offset, OffsetRange, Result, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
+    limits,
+};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+
+/// What the name of a queue's topic gets to name its dead letters.
+const DEAD_SUFFIX: &str = ".dead";
+/// Room for the headers of a dead letter, in bytes.
+const DEAD_HEADERS_BYTES: u32 = 4096;
+/// Changes of a queue's state after which the whole is stored.
+const SNAPSHOT_EVERY: u64 = 1000;
+/// Bytes that one read of leased records takes.
+const READ_BYTES: u32 = 1024 * 1024;
+
+/// All queues of a broker.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    queues: Mutex<BTreeMap<(GroupId, TopicPartition), Arc<Queue>>>,
+    /// Where the next fetch begins, so that all partitions get their turn.
+    turn: AtomicU64,
+}
+
+/// One group's queue on one partition.
+#[derive(Debug)]
+struct Queue {
+    group: GroupId,
+    partition: Arc<Partition>,
+    machine: Mutex<SharePartition>,
+    /// Changes since the last snapshot.
+    changes: AtomicU64,
+    /// Moves when a record can be had again.
+    bell: watch::Sender<u64>,
+}
+
+/// A record that is to be copied to the dead-letter topic. Dropped unburied, that is tried again later.
+struct Dying {
+    queue: Arc<Queue>,
+    offset: Offset,
+    deliveries: u16,
+    reason: &'static str,
+    buried: bool,
+    now: Instant,
+}
+
+impl Drop for Dying {
+    fn drop(&mut self) {
+        if !self.buried {
+            let input = Input::DeadLetterFailed { offset: self.offset };
+            self.queue.machine.lock().step(self.now, input, &mut Vec::new());
+        }
+    }
+}
+
+impl Shares {
+    pub(super) fn forget_topic(&self, topic: TopicId) {
+        self.queues.lock().retain(|_, queue| queue.partition.topic_id != topic);
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.queues.lock().values().filter_map(|queue| queue.machine.lock().next_deadline()).min()
+    }
+
+    fn queue(&self, group: &GroupId, partition: &Arc<Partition>, config: &TopicConfig) -> Arc<Queue> {
+        let key = (group.clone(), partition.name.clone());
+        let fresh = || {
+            let start = partition.offsets().log_start_offset;
+            let (name, lease) = (partition.name.clone(), config.lease);
+            let machine = SharePartition::new(name, start, config.deliveries_max, lease);
+            Arc::new(Queue {
+                group: group.clone(),
+                partition: partition.clone(),
+                machine: Mutex::new(machine),
+                changes: AtomicU64::new(0),
+                bell: watch::Sender::new(0),
+            })
+        };
+        self.queues.lock().entry(key).or_insert_with(fresh).clone()
+    }
+}
+
+impl Broker {
+    pub(super) async fn lease(&self, request: ShareFetch) -> Result<Vec<LeasedRecord>> {
+        let ShareFetch { group, topic, member, max_records, max_wait } = request;
+        self.check_open()?;
+        let topic = self.topic(&topic)?;
+        if topic.name.is_internal() || topic.name.as_str().len() + DEAD_SUFFIX.len() > limits::TOPIC_NAME_BYTES_MAX {
+            let why = format!("`{}` cannot be a queue: its dead letters would have no valid topic name", topic.name);
+            return Err(Error::InvalidRequest { why });
+        }
+        if max_records == 0 {
+            return Ok(Vec::new());
+        }
+        let state = self.ensure_internal(SHARE_STATE).await?;
+        let deadline = self.clock.instant() + max_wait;
+        loop {
+            self.check_open()?;
+            let mut waiters = Waiters::new();
+            let turn = self.shares.turn.fetch_add(1, Ordering::Relaxed) as usize;
+            let n = topic.partitions.len();
+            for partition in (0..n).map(|i| &topic.partitions[(turn + i) % n]) {
+                let queue = self.shares.queue(&group, partition, &topic.config);
+                let (mut bell, mut progress) = (queue.bell.subscribe(), partition.watch());
+                if let Some(error) = &progress.borrow_and_update().failed {
+                    if matches!(error, Error::UnknownTopic { .. }) {
+                        return Err(error.clone());
+                    }
+                }
+                let leased = self.lease_from(&state, &queue, &member, max_records, topic.config.lease).await?;
+                if !leased.is_empty() {
+                    return Ok(leased);
+                }
+                waiters.push(Box::pin(async move { progress.changed().await.is_ok() }));
+                waiters.push(Box::pin(async move { bell.changed().await.is_ok() }));
+            }
+            let left = deadline.since(self.clock.instant());
+            if left.is_zero() || self.clock.is_manual() {
+                return Ok(Vec::new());
+            }
+            wait_any(waiters, &self.closed, left).await;
+        }
+    }
+
+    async fn lease_from(
+        &self,
+        state: &Topic,
+        queue: &Arc<Queue>,
+        member: &str,
+        max: u32,
+        lease: std::time::Duration,
+    ) -> Result<Vec<LeasedRecord>> {
+        let now = self.clock.instant();
+        let mut dying = Vec::new();
+        let acquired = {
+            let mut machine = queue.machine.lock();
+            let high_watermark = queue.partition.offsets().high_watermark;
+            let mut effects = Vec::new();
+            machine.step(now, Input::Acquire { member: member.to_owned(), max, high_watermark }, &mut effects);
+            match self.sort_out(queue, effects, &mut dying) {
+                (Some(change), _) => {
+                    let wanted = OffsetRange::new(change.ranges[0].start, change.ranges[0].end);
+                    // Read before the delivery counts: a record that cannot be read is not delivered.
+                    let read = read_records(&queue.partition, wanted);
+                    match read.and_then(|read| Ok((read, self.store(state, queue, &machine, change)?))) {
+                        Ok((read, position)) => {
+                            let mut effects = Vec::new();
+                            machine.step(now, Input::Persisted, &mut effects);
+                            let deliveries = effects.iter().find_map(|effect| match effect {
+                                Effect::Leased { deliveries, .. } => Some(*deliveries),
+                                _ => None,
+                            });
+                            Ok(Some((read, position, deliveries.expect("an acquisition leases"))))
+                        }
+                        Err(error) => {
+                            machine.step(now, Input::NotPersisted, &mut Vec::new());
+                            Err(error)
+                        }
+                    }
+                }
+                (None, _) => Ok(None),
+            }
+        };
+        self.bury_all(state, dying).await;
+        let Some((read, position, delivery)) = acquired? else { return Ok(Vec::new()) };
+        self.timer.notify_one();
+        self.stored(state, position).await?;
+        let partition = &queue.partition.name;
+        let leased = |record| LeasedRecord { partition: partition.clone(), record, delivery, lease };
+        Ok(read.into_iter().map(leased).collect())
+    }
+
+    pub(super) async fn acknowledge(&self, request: ShareAcknowledge) -> Result<()> {
+        let ShareAcknowledge { group, member, outcomes } = request;
+        self.check_open()?;
+        let state = self.ensure_internal(SHARE_STATE).await?;
+        let mut by_partition: BTreeMap<TopicPartition, Vec<(Offset, ShareOutcome)>> = BTreeMap::new();
+        for (partition, offset, outcome) in outcomes {
+            by_partition.entry(partition).or_default().push((offset, outcome));
+        }
+        let (mut refused, mut dying, mut last) = (None, Vec::new(), None);
+        for (partition, outcomes) in by_partition {
+            let topic = self.topic(&partition.topic)?;
+            let queue = self.shares.queue(&group, topic.partition(partition.partition)?, &topic.config);
+            let mut machine = queue.machine.lock();
+            let now = self.clock.instant();
+            let mut effects = Vec::new();
+            machine.step(now, Input::Acknowledge { member: member.clone(), outcomes }, &mut effects);
+            let (change, error) = self.sort_out(&queue, effects, &mut dying);
+            if let Some(change) = change {
+                match self.store(&state, &queue, &machine, change) {
+                    Ok(position) => {
+                        last = Some(position);
+                        machine.step(now, Input::Persisted, &mut Vec::new());
+                        // The window may have been full.
+                        queue.ring();
+                    }
+                    Err(error) => {
+                        machine.step(now, Input::NotPersisted, &mut Vec::new());
+                        refused.get_or_insert(error);
+                    }
+                }
+            }
+            refused = refused.or(error);
+        }
+        self.timer.notify_one();
+        for dying in dying {
+            if let Err(error) = self.bury(&state, dying).await {
+                refused.get_or_insert(error);
+            }
+        }
+        if let Some(position) = last {
+            self.stored(&state, position).await?;
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Takes what effects ask for: the change to store, the refusal to return, records to bury, workers to wake.
+    fn sort_out(
+        &self,
+        queue: &Arc<Queue>,
+        effects: Vec<Effect>,
+        dying: &mut Vec<Dying>,
+    ) -> (Option<Change>, Option<Error>) {
+        let (mut change, mut refused, mut ring) = (None, None, false);
+        for effect in effects {
+            tracing::trace!(group = %queue.group, partition = %queue.partition.name, %effect, "queue");
+            match effect {
+                Effect::Persist(wanted) => change = Some(wanted),
+                Effect::Refused(error) => refused = refused.or(Some(error)),
+                Effect::Available { .. } | Effect::Finished { .. } => ring = true,
+                Effect::DeadLetter { offset, deliveries, reason } => {
+                    let (queue, now) = (queue.clone(), self.clock.instant());
+                    dying.push(Dying { queue, offset, deliveries, reason, buried: false, now });
+                }
+                Effect::Leased { .. } => {}
+            }
+        }
+        if ring {
+            queue.ring();
+        }
+        (change, refused)
+    }
+
+    /// Appends a change of a queue's state; returns where. Now and then the whole state before it.
+    fn store(&self, state: &Topic, queue: &Queue, machine: &SharePartition, change: Change) -> Result<Offset> {
+        let log = state.partition(0)?;
+        let (group, partition) = (queue.group.clone(), queue.partition.name.clone());
+        let topic_id = queue.partition.topic_id;
+        if queue.changes.fetch_add(1, Ordering::Relaxed) % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1 {
+            let (group, partition, change) = (group.clone(), partition.clone(), machine.snapshot());
+            let snapshot = ShareRecord::Snapshot { group, partition, topic_id, change };
+            log.append(&one_record(&snapshot, self.clock.now()))?;
+        }
+        let record = ShareRecord::Change { group, partition, topic_id, change };
+        let appended = log.append(&one_record(&record, self.clock.now()))?;
+        Ok(appended.last_offset)
+    }
+
+    /// Waits until the queue state is durable up to `position`.
+    async fn stored(&self, state: &Topic, position: Offset) -> Result<()> {
+        let log = state.partition(0)?;
+        self.flusher.dirty(log);
+        log.acknowledged(position + 1).await
+    }
+
+    async fn bury_all(&self, state: &Topic, dying: Vec<Dying>) {
+        for dying in dying {
+            let (partition, offset) = (dying.queue.partition.name.clone(), dying.offset);
+            if let Err(error) = self.bury(state, dying).await {
+                tracing::warn!(%partition, offset, %error, "a dead letter was not written; trying again");
+            }
+        }
+    }
+
+    /// Copies a record to the dead-letter topic and finishes it, both durable when it returns.
+    async fn bury(&self, state: &Topic, mut dying: Dying) -> Result<()> {
+        let queue = dying.queue.clone();
+        let source = &queue.partition;
+        let found = read_records(source, OffsetRange::new(dying.offset, dying.offset + 1))?;
+        if let Some(record) = found.into_iter().next() {
+            let config = self.topic(&source.name.topic)?.config.clone();
+            let dead = self.dead_topic(&source.name.topic, &config).await?;
+            let mut batch = BatchBuilder::new(Compression::None);
+            batch.push(&dead_letter(source, record, &dying));
+            let log = dead.partition(0)?;
+            let appended = log.append(&batch.finish())?;
+            self.flusher.dirty(log);
+            log.acknowledged(appended.last_offset + 1).await?;
+        }
+        let position = {
+            let mut machine = queue.machine.lock();
+            let mut effects = Vec::new();
+            let (now, offset) = (self.clock.instant(), dying.offset);
+            machine.step(now, Input::DeadLettered { offset }, &mut effects);
+            // Other records may have run out of leases in the same step.
+            let mut more = Vec::new();
+            let (change, _) = self.sort_out(&queue, effects, &mut more);
+            let stored = change.map(|change| self.store(state, &queue, &machine, change)).transpose();
+            match &stored {
+                Ok(Some(_)) => machine.step(now, Input::Persisted, &mut Vec::new()),
+                Ok(None) => {}
+                Err(_) => machine.step(now, Input::NotPersisted, &mut Vec::new()),
+            }
+            dying.buried = true;
+            drop(machine);
+            // Dropped, they are tried again a little later.
+            drop(more);
+            stored?
+        };
+        queue.ring();
+        self.timer.notify_one();
+        match position {
+            Some(position) => self.stored(state, position).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn dead_topic(&self, name: &TopicName, config: &TopicConfig) -> Result<Arc<Topic>> {
+        let mut spec = TopicSpec::new(format!("{name}{DEAD_SUFFIX}"), 1)?;
+        spec.config = config.clone();
+        let roomy = config.batch_bytes_max.saturating_add(DEAD_HEADERS_BYTES);
+        spec.config.batch_bytes_max = roomy.min(limits::BATCH_BYTES_HARD_MAX);
+        self.ensure(spec).await
+    }
+
+    /// Ends leases that have run out and tries dead letters again.
+    pub(super) async fn tick_shares(&self) -> Result<()> {
+        let now = self.clock.instant();
+        let queues: Vec<_> = self.shares.queues.lock().values().cloned().collect();
+        let mut dying = Vec::new();
+        for queue in queues {
+            let mut machine = queue.machine.lock();
+            if machine.next_deadline().is_some_and(|at| at <= now) {
+                let mut effects = Vec::new();
+                machine.step(now, Input::Tick, &mut effects);
+                self.sort_out(&queue, effects, &mut dying);
+            }
+        }
+        if !dying.is_empty() {
+            let state = self.ensure_internal(SHARE_STATE).await?;
+            self.bury_all(&state, dying).await;
+        }
+        Ok(())
+    }
+
+    /// Reads the state of queues on topics that still exist.
+    pub(super) fn replay_shares(&self) -> Result<()> {
+        let Ok(topic) = self.topic(&TopicName::new(SHARE_STATE)?) else { return Ok(()) };
+        replay(&topic.partition(0)?.reader, |position, value| {
+            let record: ShareRecord = from_bincode(value)
+                .map_err(|e| Error::Malformed { why: format!("{SHARE_STATE} at offset {position}: {e}") })?;
+            let (group, partition, topic_id, change, whole) = match record {
+                ShareRecord::Change { group, partition, topic_id, change } => {
+                    (group, partition, topic_id, change, false)
+                }
+                ShareRecord::Snapshot { group, partition, topic_id, change } => {
+                    (group, partition, topic_id, change, true)
+                }
+                ShareRecord::Deleted { group } => {
+                    self.shares.queues.lock().retain(|(of, _), _| *of != group);
+                    return Ok(());
+                }
+            };
+            let Ok(topic) = self.topic(&partition.topic) else { return Ok(()) };
+            if topic.id == topic_id {
+                if whole {
+                    self.shares.queues.lock().remove(&(group.clone(), partition.clone()));
+                }
+                let queue = self.shares.queue(&group, topic.partition(partition.partition)?, &topic.config);
+                queue.machine.lock().replay(&change);
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) async fn delete_share_group(&self, request: &DeleteGroup) -> Result<()> {
+        let state = self.ensure_internal(SHARE_STATE).await?;
+        let position = {
+            let mut queues = self.shares.queues.lock();
+            let of_group = queues.iter().filter(|((group, _), _)| *group == request.group);
+            let leased: u64 = of_group.map(|(_, queue)| queue.machine.lock().leased()).sum();
+            if leased > 0 {
+                let (group, members) = (request.group.to_string(), leased as usize);
+                return Err(Error::GroupNotEmpty { group, members });
+            }
+            let record = ShareRecord::Deleted { group: request.group.clone() };
+            let position = state.partition(0)?.append(&one_record(&record, self.clock.now()))?.last_offset;
+            queues.retain(|(group, _), _| *group != request.group);
+            position
+        };
+        self.stored(&state, position).await
+    }
+
+    pub(super) fn has_share_group(&self, group: &GroupId) -> bool {
+        self.shares.queues.lock().keys().any(|(of, _)| of == group)
+    }
+
+    pub(super) fn share_groups(&self) -> Vec<GroupDescription> {
+        let queues: Vec<_> = self.shares.queues.lock().values().cloned().collect();
+        let mut groups: BTreeMap<GroupId, Vec<GroupPartition>> = BTreeMap::new();
+        for queue in queues {
+            let high_watermark = queue.partition.offsets().high_watermark;
+            let (position, lag_records, leased) = {
+                let machine = queue.machine.lock();
+                (machine.start_offset(), machine.unfinished(high_watermark), machine.leased())
+            };
+            let oldest = (lag_records > 0).then(|| queue.partition.timestamp_at(position)).flatten();
+            groups.entry(queue.group.clone()).or_default().push(GroupPartition {
+                partition: queue.partition.name.clone(),
+                position,
+                lag_records,
+                lag: oldest.map(|at| self.age(at)),
+                leased,
+            });
+        }
+        let describe = |(group, partitions)| GroupDescription {
+            group,
+            kind: GroupKind::Share,
+            generation: 0,
+            members: Vec::new(),
+            partitions,
+        };
+        groups.into_iter().map(describe).collect()
+    }
+}
+
+impl Queue {
+    /// Wakes workers that wait for a record.
+    fn ring(&self) {
+        self.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+    }
+}
+
+/// The records of a range.
+fn read_records(partition: &Partition, wanted: OffsetRange) -> Result<Vec<StoredRecord>> {
+    let mut read = Vec::new();
+    let mut position = wanted.start;
+    while position < wanted.end {
+        let before = position;
+        for record in records(partition.reader.read(position, READ_BYTES)?) {
+            let record = record?;
+            if record.offset >= wanted.end {
+                return Ok(read);
+            }
+            if record.offset >= position {
+                position = record.offset + 1;
+                read.push(record);
+            }
+        }
+        if position == before {
+            break;
+        }
+    }
+    Ok(read)
+}
+
+/// A record as it lies in the dead-letter topic.
+fn dead_letter(source: &Partition, record: StoredRecord, dying: &Dying) -> Record {
+    let header = |key: &str, value: String| Header { key: key.to_owned(), value: Some(Bytes::from(value)) };
+    let mut headers = record.headers;
+    headers.push(header("tw.dead.topic", source.name.topic.to_string()));
+    headers.push(header("tw.dead.partition", source.name.partition.to_string()));
+    headers.push(header("tw.dead.offset", dying.offset.to_string()));
+    headers.push(header("tw.dead.deliveries", dying.deliveries.to_string()));
+    headers.push(header("tw.dead.reason", dying.reason.to_owned()));
+    Record { key: record.key, value: record.value, timestamp: record.timestamp, headers }
+}

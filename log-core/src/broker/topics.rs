@@ -1,0 +1,244 @@
+//! Which topics are open: the registry, and what creates, describes and deletes them.
+
+use super::Broker;
+use super::metadata::{MetadataQuorum, MetadataRecord};
+use super::partition::Partition;
+use crate::group;
+use crate::service::{CreateTopics, DeleteTopic, DescribeTopics, PartitionDescription, TopicDescription};
+use crate::storage::{DataDir, DurablePoint, LogConfig, OpenReport, PartitionLog};
+use crate::types::{Error, PartitionIndex, Result, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec};
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Builder;
+
+/// The internal topic of committed offsets.
+pub(super) const CONSUMER_OFFSETS: &str = "__consumer_offsets";
+/// The internal topic of queue states.
+pub(super) const SHARE_STATE: &str = "__share_state";
+
+/// An open topic.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) name: TopicName,
+    pub(super) id: TopicId,
+    pub(super) config: TopicConfig,
+    /// By partition index.
+    pub(super) partitions: Vec<Arc<Partition>>,
+}
+
+impl Topic {
+    pub(super) fn partition(&self, partition: PartitionIndex) -> Result<&Arc<Partition>> {
+        let partitions = self.partitions.len() as PartitionIndex;
+        let unknown = || Error::UnknownPartition { topic: self.name.clone(), partition, partitions };
+        self.partitions.get(partition as usize).ok_or_else(unknown)
+    }
+
+    fn describe(&self) -> TopicDescription {
+        let partitions = self.partitions.iter().map(|partition| {
+            let looked = partition.with(|log| (log.bytes(), log.segments(), log.damage().map(ToString::to_string)));
+            let (bytes, segments, damage) = looked.unwrap_or_else(|error| (0, 0, Some(error.to_string())));
+            let failed = partition.watch().borrow().failed.as_ref().map(ToString::to_string);
+            PartitionDescription {
+                partition: partition.name.partition,
+                offsets: partition.offsets(),
+                bytes,
+                segments,
+                damage: damage.or(failed),
+            }
+        });
+        TopicDescription {
+            name: self.name.clone(),
+            id: self.id,
+            config: self.config.clone(),
+            partitions: partitions.collect(),
+        }
+    }
+}
+
+impl Broker {
+    /// A topic by name; when there is none the error names the nearest.
+    pub(super) fn topic(&self, name: &TopicName) -> Result<Arc<Topic>> {
+        if let Some(topic) = self.topics.get(name) {
+            return Ok(topic.clone());
+        }
+        let names: Vec<_> = self.topics.iter().map(|topic| topic.name.to_string()).collect();
+        let did_you_mean = nearest(name.as_str(), names.into_iter().filter(|name| !name.starts_with("__")));
+        Err(Error::UnknownTopic { name: name.to_string(), did_you_mean })
+    }
+
+    pub(super) fn partition(&self, name: &TopicPartition) -> Result<Arc<Partition>> {
+        self.topic(&name.topic)?.partition(name.partition).cloned()
+    }
+
+    pub(super) async fn create(&self, request: CreateTopics) -> Vec<Result<TopicDescription>> {
+        let mut created = Vec::with_capacity(request.topics.len());
+        for spec in request.topics {
+            created.push(self.create_one(spec, false).await.map(|topic| topic.describe()));
+        }
+        created
+    }
+
+    /// The topic, made if it is missing: for topics that the broker itself writes to.
+    pub(super) async fn ensure(&self, spec: TopicSpec) -> Result<Arc<Topic>> {
+        if let Some(topic) = self.topics.get(&spec.name) {
+            return Ok(topic.clone());
+        }
+        let name = spec.name.clone();
+        match self.create_one(spec, true).await {
+            Err(Error::TopicExists { .. }) => self.topic(&name),
+            other => other,
+        }
+    }
+
+    pub(super) async fn ensure_internal(&self, name: &str) -> Result<Arc<Topic>> {
+        self.ensure(TopicSpec::new(name, 1)?).await
+    }
+
+    async fn create_one(&self, spec: TopicSpec, internal: bool) -> Result<Arc<Topic>> {
+        spec.validate()?;
+        if spec.name.is_internal() && !internal {
+            let why = format!("`{}` would belong to the system; names of users do not begin with __", spec.name);
+            return Err(Error::InvalidRequest { why });
+        }
+        let _one_at_a_time = self.topology.lock().await;
+        self.check_open()?;
+        if self.topics.contains_key(&spec.name) {
+            return Err(Error::TopicExists { name: spec.name });
+        }
+        let id = self.fresh_topic_id();
+        let now = self.clock.now();
+        let TopicSpec { name, partitions, config } = spec;
+        // The directories are made durable before the record that says they exist: a missing one is then damage.
+        let opened = self.with_dir(|dir| open_topic(dir, name.clone(), id, partitions, config.clone(), |_| None));
+        let (topic, points) = match opened.and_then(|opened| opened) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.remove_files(id);
+                return Err(error);
+            }
+        };
+        let record = MetadataRecord::TopicCreated { name: name.clone(), id, partitions, config, created_at: now };
+        tracing::debug!(%record, "proposing");
+        self.quorum.propose(&record, now)?;
+        self.flusher.note(&points);
+        self.topics.insert(name, topic.clone());
+        Ok(topic)
+    }
+
+    pub(super) async fn delete(&self, request: DeleteTopic) -> Result<()> {
+        let DeleteTopic { topic: name } = request;
+        let _one_at_a_time = self.topology.lock().await;
+        self.check_open()?;
+        let topic = self.topic(&name)?;
+        if name.is_internal() {
+            return Err(Error::InvalidRequest { why: format!("`{name}` belongs to the system") });
+        }
+        self.quorum.propose(&MetadataRecord::TopicDeleted { name: name.clone(), id: topic.id }, self.clock.now())?;
+        self.topics.remove(&name);
+        for partition in &topic.partitions {
+            partition.close(Error::UnknownTopic { name: name.to_string(), did_you_mean: None });
+        }
+        self.flusher.forget(topic.id);
+        self.group_step(group::Input::TopicDeleted { topic_id: topic.id });
+        self.shares.forget_topic(topic.id);
+        self.remove_files(topic.id);
+        Ok(())
+    }
+
+    pub(super) fn describe(&self, request: &DescribeTopics) -> Result<Vec<TopicDescription>> {
+        match &request.topics {
+            Some(names) => names.iter().map(|name| Ok(self.topic(name)?.describe())).collect(),
+            None => {
+                let topics: Vec<_> = self.topics.iter().map(|topic| topic.clone()).collect();
+                let wanted = topics.iter().filter(|topic| request.include_internal || !topic.name.is_internal());
+                let mut described: Vec<_> = wanted.map(|topic| topic.describe()).collect();
+                described.sort_by(|a, b| a.name.cmp(&b.name));
+                Ok(described)
+            }
+        }
+    }
+
+    /// An identity that no topic has or had.
+    fn fresh_topic_id(&self) -> TopicId {
+        let mut identities = self.identities.lock();
+        loop {
+            let mut random = [0; 16];
+            random[..8].copy_from_slice(&identities.rng.next_u64().to_be_bytes());
+            random[8..].copy_from_slice(&identities.rng.next_u64().to_be_bytes());
+            let id = TopicId(Builder::from_random_bytes(random).into_uuid());
+            if identities.used.insert(id) {
+                return id;
+            }
+        }
+    }
+
+    /// Removes a topic's directory. When that fails it is tried again at the next open.
+    fn remove_files(&self, id: TopicId) {
+        if let Err(error) = self.with_dir(|dir| dir.delete_topic(id)).and_then(|removed| removed) {
+            tracing::warn!(topic = %id, %error, "the files of a deleted topic were not removed");
+        }
+    }
+}
+
+/// How far partitions are durable, for the checkpoint.
+pub(super) type Points = Vec<(TopicId, PartitionIndex, DurablePoint)>;
+
+/// Opens the logs of a topic's partitions. `durable` gives the durable point of each, where it is known.
+pub(super) fn open_topic(
+    dir: &DataDir,
+    name: TopicName,
+    id: TopicId,
+    partitions: PartitionIndex,
+    config: TopicConfig,
+    durable: impl Fn(PartitionIndex) -> Option<DurablePoint>,
+) -> Result<(Arc<Topic>, Points)> {
+    let (mut open, mut points) = (Vec::with_capacity(partitions as usize), Vec::new());
+    for index in 0..partitions {
+        let partition = TopicPartition::new(name.clone(), index);
+        let settings =
+            LogConfig { partition: partition.clone(), flush: config.flush, segment_bytes: config.segment_bytes };
+        let path = dir.partition_dir(id, index);
+        let (log, report) = PartitionLog::open(dir.disk().clone(), &path, settings, durable(index))?;
+        tell(&partition, &report);
+        points.extend(log.durable_point().map(|point| (id, index, point)));
+        open.push(Arc::new(Partition::new(partition, id, &config, log)));
+    }
+    Ok((Arc::new(Topic { name, id, config, partitions: open }), points))
+}
+
+/// Tells what recovery found.
+pub(super) fn tell(partition: &TopicPartition, report: &OpenReport) {
+    if let Some(torn) = &report.torn_tail {
+        let (bytes, offset, why) = (torn.bytes, torn.offset, &torn.why);
+        tracing::warn!(%partition, offset, bytes, why, "a torn tail that was never acknowledged was cut off");
+    }
+    if let Some(damage) = &report.damage {
+        tracing::error!(%partition, %damage, "a partition is damaged and read-only");
+    }
+}
+
+/// What the metadata log says there is, and which identities were ever used.
+pub(super) fn present(
+    quorum: &dyn MetadataQuorum,
+) -> Result<(HashMap<TopicId, (TopicName, PartitionIndex, TopicConfig)>, Vec<TopicId>)> {
+    let (mut present, mut deleted) = (HashMap::new(), Vec::new());
+    for record in quorum.replay()? {
+        match record {
+            MetadataRecord::TopicCreated { name, id, partitions, config, .. } => {
+                present.insert(id, (name, partitions, config));
+            }
+            MetadataRecord::TopicDeleted { id, .. } => {
+                present.remove(&id);
+                deleted.push(id);
+            }
+        }
+    }
+    Ok((present, deleted))
+}
+
+/// The name that was probably meant: a third of its characters wrong at most.
+pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let budget = (name.chars().count() / 3).max(1);
+    let near = known.map(|known| (strsim::osa_distance(name, &known), known)).filter(|(far, _)| *far <= budget);
+    near.min().map(|(_, known)| known)
+}
