@@ -120,10 +120,8 @@ impl Shared {
 
     fn round(&self, dirty: Vec<Arc<Partition>>) {
         let mut checkpoint = self.checkpoint.lock();
-        let mut syncs: Vec<_> = dirty
-            .iter()
-            .filter_map(|partition| Some((partition, partition.begin_sync()?, Ok(()))))
-            .collect();
+        let mut syncs: Vec<_> =
+            dirty.iter().filter_map(|partition| Some((partition, partition.begin_sync()?, Ok(())))).collect();
         if let [(_, ticket, result)] = &mut syncs[..] {
             *result = ticket.run();
         } else {

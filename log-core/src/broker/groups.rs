@@ -136,7 +136,8 @@ impl Broker {
             let groups = self.groups.lock();
             let positions = |group: &crate::group::Group| {
                 let assigned = group.members.values().flat_map(|member| member.assignment.iter());
-                let mut positions: BTreeMap<TopicPartition, Option<Offset>> = assigned.map(|tp| (tp.clone(), None)).collect();
+                let mut positions: BTreeMap<TopicPartition, Option<Offset>> =
+                    assigned.map(|tp| (tp.clone(), None)).collect();
                 positions.extend(group.offsets.iter().map(|(tp, committed)| (tp.clone(), Some(committed.offset))));
                 positions
             };
@@ -147,7 +148,7 @@ impl Broker {
                 });
                 (id.clone(), group.generation, members.collect::<Vec<_>>(), positions(group))
             };
-            groups.iter().map(of_group).collect()
+            groups.iter().map(of_group).collect::<Vec<_>>()
         }
         .into_iter()
         .map(|(group, generation, members, positions)| GroupDescription {

@@ -39,7 +39,7 @@ use crate::service::{
     LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, Produce, Produced, ProducerState, Service, ShareAcknowledge,
     ShareFetch, TopicDescription,
 };
-use crate::storage::{DataDir, LogConfig, PartitionLog};
+use crate::storage::{DataDir, DurablePoint, LogConfig, PartitionLog};
 use crate::types::{Error, Flush, Result, TopicId, TopicName, TopicPartition, limits};
 use dashmap::DashMap;
 use flush::Flusher;
@@ -191,8 +191,8 @@ impl Broker {
         let _no_topic_changes = self.topology.lock().await;
         self.timer.notify_one();
         self.flusher.stop();
-        let (mut points, mut failed) = (Vec::new(), None);
-        let mut note = |id, index, closed: Result<_>| match closed {
+        let (mut points, mut failed) = (topics::Points::new(), None);
+        let mut note = |id, index, closed: Result<Option<DurablePoint>>| match closed {
             Ok(point) => points.extend(point.map(|point| (id, index, point))),
             Err(error) => {
                 failed.get_or_insert(error);

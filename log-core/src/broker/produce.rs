@@ -3,9 +3,7 @@
 use super::Broker;
 use super::wait::{Waiters, wait_any};
 use crate::record::validate;
-use crate::service::{
-    DescribeProducers, Fetch, Fetched, ListOffsets, ListedOffset, Produce, Produced, ProducerState,
-};
+use crate::service::{DescribeProducers, Fetch, Fetched, ListOffsets, ListedOffset, Produce, Produced, ProducerState};
 use crate::types::{Error, Flush, OffsetSpec, Result};
 use bytes::Bytes;
 

@@ -18,7 +18,7 @@ use crate::record::{BatchBuilder, Compression, Header, Record, StoredRecord, rec
 use crate::service::{
     DeleteGroup, GroupDescription, GroupKind, GroupPartition, LeasedRecord, ShareAcknowledge, ShareFetch, ShareOutcome,
 };
-use crate::share::{Change, Effect, Input, ShareRecord, SharePartition};
+use crate::share::{Change, Effect, Input, SharePartition, ShareRecord};
 use crate::types::{
     Error, GroupId, Instant, Offset, OffsetRange, Result, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
     limits,

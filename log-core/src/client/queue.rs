@@ -52,7 +52,8 @@ impl<T: Codec> Queue<T> {
     pub(super) async fn open(service: Arc<dyn Service>, topic: TopicName, group: GroupId) -> Result<Self> {
         let member = format!("worker-{}-{}", std::process::id(), WORKERS.fetch_add(1, Ordering::Relaxed));
         let worker = Arc::new(Worker { service, topic, group, member });
-        let queue = Self { fresh_at: worker.service.clock().instant(), worker, taken: VecDeque::new(), value: PhantomData };
+        let queue =
+            Self { fresh_at: worker.service.clock().instant(), worker, taken: VecDeque::new(), value: PhantomData };
         // Asks for nothing, so that an unknown topic fails here.
         queue.fetch(0, Duration::ZERO).await?;
         Ok(queue)

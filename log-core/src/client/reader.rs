@@ -50,11 +50,8 @@ impl PartitionReader {
 
     /// Whole batches as they lie in the log, which may begin before the position; the position does not move.
     pub async fn next_bytes(&mut self, max_wait: Duration) -> Result<Bytes> {
-        let wanted = FetchPartition {
-            partition: self.partition.clone(),
-            offset: self.position,
-            max_bytes: self.max_bytes,
-        };
+        let wanted =
+            FetchPartition { partition: self.partition.clone(), offset: self.position, max_bytes: self.max_bytes };
         let fetched = self.service.fetch(Fetch { partitions: vec![wanted], max_wait, min_bytes: 1 }).await?;
         Ok(fetched.into_iter().next().map_or_else(Bytes::new, |fetched| {
             self.offsets = fetched.offsets;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What the machine is told.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub(crate) enum Input {
     /// Time has passed.
     Tick,
     /// A client joins; `member` is `None` the first time. `topics` are with their partition counts.
@@ -28,7 +28,7 @@ pub enum Input {
 
 /// What the machine wants done, or answers.
 #[derive(Clone, Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// To the client that joined.
     Joined { group: GroupId, member: String, generation: u32, assignment: Vec<TopicPartition> },
     /// To the member whose heartbeat it was.
@@ -47,7 +47,7 @@ pub enum Effect {
 
 /// A record of the internal topic `__consumer_offsets`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum GroupRecord {
+pub(crate) enum GroupRecord {
     /// Offsets were committed together.
     Offsets { group: GroupId, offsets: Vec<StoredOffset>, at: Timestamp },
     /// The group's offsets up to here are forgotten.
@@ -56,13 +56,13 @@ pub enum GroupRecord {
 
 /// One committed offset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredOffset {
+pub(crate) struct StoredOffset {
     /// The partition by name.
-    pub partition: TopicPartition,
+    pub(crate) partition: TopicPartition,
     /// The topic's identity when it was committed.
-    pub topic_id: TopicId,
+    pub(crate) topic_id: TopicId,
     /// The next offset to read.
-    pub offset: Offset,
+    pub(crate) offset: Offset,
 }
 
 impl fmt::Display for Input {

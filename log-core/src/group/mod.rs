@@ -22,7 +22,7 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
-pub use messages::{Effect, GroupRecord, Input, StoredOffset};
+pub(crate) use messages::{Effect, GroupRecord, Input, StoredOffset};
 
 use crate::types::{Error, GroupId, Instant, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ use std::time::Duration;
 
 /// All consumer groups of a broker.
 #[derive(Debug, Default)]
-pub struct Groups {
+pub(crate) struct Groups {
     groups: BTreeMap<GroupId, Group>,
     /// Numbers members, so that no id is used twice.
     members: u64,
@@ -40,61 +40,61 @@ pub struct Groups {
 
 /// One consumer group.
 #[derive(Debug, Default)]
-pub struct Group {
+pub(crate) struct Group {
     /// Grows whenever the assignment changes.
-    pub generation: u32,
+    pub(crate) generation: u32,
     /// By member id.
-    pub members: BTreeMap<String, Member>,
+    pub(crate) members: BTreeMap<String, Member>,
     /// What was committed, by partition.
-    pub offsets: BTreeMap<TopicPartition, Committed>,
+    pub(crate) offsets: BTreeMap<TopicPartition, Committed>,
 }
 
 /// A live member of a group.
 #[derive(Debug)]
-pub struct Member {
+pub(crate) struct Member {
     topics: BTreeMap<TopicName, PartitionIndex>,
     session_timeout: Duration,
     expires: Instant,
     /// The partitions it reads in this generation.
-    pub assignment: Vec<TopicPartition>,
+    pub(crate) assignment: Vec<TopicPartition>,
 }
 
 /// A committed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub(crate) struct Committed {
     /// The next offset to read.
-    pub offset: Offset,
+    pub(crate) offset: Offset,
     /// The topic that it belongs to: one made again under the same name starts without commits.
-    pub topic_id: TopicId,
+    pub(crate) topic_id: TopicId,
     /// When it was committed.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The position of the commit in `__consumer_offsets`; a later one wins.
     position: Offset,
 }
 
 impl Groups {
     /// No groups. `run` differs from one start of the broker to the next.
-    pub fn new(run: u64) -> Self {
+    pub(crate) fn new(run: u64) -> Self {
         Self { run, ..Self::default() }
     }
 
     /// A group by name.
-    pub fn group(&self, group: &GroupId) -> Option<&Group> {
+    pub(crate) fn group(&self, group: &GroupId) -> Option<&Group> {
         self.groups.get(group)
     }
 
     /// All groups by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&GroupId, &Group)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&GroupId, &Group)> {
         self.groups.iter()
     }
 
     /// When the first member expires; step with [`Input::Tick`] then.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.groups.values().flat_map(|group| group.members.values()).map(|member| member.expires).min()
     }
 
     /// Handles one input. Members that expired by `now` are removed first.
-    pub fn step(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
+    pub(crate) fn step(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
         self.expire(now, effects);
         match input {
             Input::Tick => {}

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// What the machine is told.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub(crate) enum Input {
     /// Time has passed.
     Tick,
     /// A worker wants up to `max` records; they are readable below `high_watermark`.
@@ -26,7 +26,7 @@ pub enum Input {
 
 /// What the machine wants done, or answers.
 #[derive(Clone, Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Append this to `__share_state`, and answer `Persisted` or `NotPersisted` before anything else.
     Persist(Change),
     /// These records are the worker's. Hand them out once the change before is durable.
@@ -43,27 +43,27 @@ pub enum Effect {
 
 /// A change of the durable state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// Everything below is finished.
-    pub start: Offset,
+    pub(crate) start: Offset,
     /// What is known of offsets from there on; later changes override earlier ones.
-    pub ranges: Vec<StateRange>,
+    pub(crate) ranges: Vec<StateRange>,
 }
 
 /// Offsets `[start, end)` that share a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateRange {
+pub(crate) struct StateRange {
     /// The first offset.
-    pub start: Offset,
+    pub(crate) start: Offset,
     /// Behind the last offset.
-    pub end: Offset,
+    pub(crate) end: Offset,
     /// Their state.
-    pub state: RecordState,
+    pub(crate) state: RecordState,
 }
 
 /// The durable part of a record's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RecordState {
+pub(crate) enum RecordState {
     /// Delivered so many times and not finished.
     Delivered(u16),
     /// Accepted, or in the dead-letter topic.
@@ -72,7 +72,7 @@ pub enum RecordState {
 
 /// A record of the internal topic `__share_state`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ShareRecord {
+pub(crate) enum ShareRecord {
     /// The queue's state has changed.
     Change { group: GroupId, partition: TopicPartition, topic_id: TopicId, change: Change },
     /// The queue's whole state; what came before need not be known.

@@ -35,7 +35,7 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
-pub use messages::{Change, Effect, Input, RecordState, ShareRecord, StateRange};
+pub(crate) use messages::{Change, Effect, Input, RecordState, ShareRecord, StateRange};
 
 use crate::service::ShareOutcome;
 use crate::types::{Error, Instant, Offset, OffsetRange, TopicPartition, limits};
@@ -47,7 +47,7 @@ const DEAD_LETTER_RETRY: Duration = Duration::from_secs(1);
 
 /// The queue of one group on one partition.
 #[derive(Debug)]
-pub struct SharePartition {
+pub(crate) struct SharePartition {
     partition: TopicPartition,
     deliveries_max: u16,
     lease: Duration,
@@ -66,10 +66,20 @@ pub struct SharePartition {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    Available { deliveries: u16 },
-    Leased { deliveries: u16, member: String, until: Instant },
+    Available {
+        deliveries: u16,
+    },
+    Leased {
+        deliveries: u16,
+        member: String,
+        until: Instant,
+    },
     /// `retry_at` is `None` while the broker writes the dead letter.
-    Dying { deliveries: u16, reason: &'static str, retry_at: Option<Instant> },
+    Dying {
+        deliveries: u16,
+        reason: &'static str,
+        retry_at: Option<Instant>,
+    },
     Finished,
 }
 
@@ -81,7 +91,7 @@ enum Proposed {
 
 impl SharePartition {
     /// A queue that has delivered nothing and begins at `start`.
-    pub fn new(partition: TopicPartition, start: Offset, deliveries_max: u16, lease: Duration) -> Self {
+    pub(crate) fn new(partition: TopicPartition, start: Offset, deliveries_max: u16, lease: Duration) -> Self {
         Self {
             partition,
             deliveries_max: deliveries_max.max(1),
@@ -97,33 +107,33 @@ impl SharePartition {
     }
 
     /// Everything below is finished (KIP-932's share-partition start offset).
-    pub fn start_offset(&self) -> Offset {
+    pub(crate) fn start_offset(&self) -> Offset {
         self.start
     }
 
     /// Nothing from here on was ever delivered.
-    pub fn end_offset(&self) -> Offset {
+    pub(crate) fn end_offset(&self) -> Offset {
         self.end
     }
 
     /// Records that are leased now.
-    pub fn leased(&self) -> u64 {
+    pub(crate) fn leased(&self) -> u64 {
         self.leased
     }
 
     /// Records below `high_watermark` that are not finished.
-    pub fn unfinished(&self, high_watermark: Offset) -> u64 {
+    pub(crate) fn unfinished(&self, high_watermark: Offset) -> u64 {
         let inside = self.records.values().filter(|state| **state != State::Finished).count() as u64;
         inside + OffsetRange::new(self.end, high_watermark).len()
     }
 
     /// When something happens by itself; step with [`Input::Tick`] then.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// The durable state as one change that needs none before it.
-    pub fn snapshot(&self) -> Change {
+    pub(crate) fn snapshot(&self) -> Change {
         let mut ranges: Vec<StateRange> = Vec::new();
         for (&offset, state) in &self.records {
             let state = match state {
@@ -141,7 +151,7 @@ impl SharePartition {
     }
 
     /// Applies a stored change, on replay. Ranges below the present start are finished already and ignored.
-    pub fn replay(&mut self, change: &Change) {
+    pub(crate) fn replay(&mut self, change: &Change) {
         assert!(self.proposed.is_none(), "replay comes before any proposal");
         for range in &change.ranges {
             for offset in range.start.max(self.start)..range.end {
@@ -165,7 +175,7 @@ impl SharePartition {
     }
 
     /// Handles one input. Leases that ran out by `now` end first.
-    pub fn step(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
+    pub(crate) fn step(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
         let answer = matches!(input, Input::Persisted | Input::NotPersisted);
         assert_eq!(answer, self.proposed.is_some(), "a proposal is answered before anything else: {input}");
         if !answer {
@@ -304,7 +314,8 @@ impl SharePartition {
             }
         }
         // After a restart a record may be available with no delivery left.
-        let spent: Vec<_> = self.available.iter().copied().filter(|o| self.deliveries(*o) >= self.deliveries_max).collect();
+        let spent: Vec<_> =
+            self.available.iter().copied().filter(|o| self.deliveries(*o) >= self.deliveries_max).collect();
         for offset in spent {
             self.dead_letter(offset, self.deliveries(offset), "its worker was lost on its last delivery", effects);
         }

@@ -1,0 +1,3 @@
+//! Disks that are full, fail, or lie.
+
+use super::*;

@@ -1,0 +1,136 @@
+//! Consumer groups through the client.
+
+use super::*;
+
+async fn drain(consumer: &mut crate::Consumer) -> Vec<String> {
+    let mut values = Vec::new();
+    loop {
+        let records = consumer.poll(7, Duration::ZERO).await.unwrap();
+        if records.is_empty() {
+            values.sort();
+            return values;
+        }
+        values.extend(records.iter().map(|r| String::from_utf8_lossy(r.record.value.as_deref().unwrap()).into_owned()));
+    }
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    let mut numbers: Vec<_> = range.map(|i| i.to_string()).collect();
+    numbers.sort();
+    numbers
+}
+
+#[tokio::test]
+async fn commits_survive_a_reopen_and_what_was_not_committed_comes_again() {
+    for partitions in [1, 8] {
+        let sim = Sim::new();
+        let log = sim.open().await;
+        create(&log, "lines", partitions).await;
+        fill(&log, "lines", 50).await;
+        let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
+        assert_eq!(drain(&mut consumer).await, numbers(0..50));
+        consumer.commit().await.unwrap();
+        fill(&log, "lines", 50).await;
+        assert_eq!(drain(&mut consumer).await.len(), 50);
+        log.close().await.unwrap();
+
+        let log = sim.open().await;
+        let lag: u64 = log.admin().describe_group("g").await.unwrap().partitions.iter().map(|p| p.lag_records).sum();
+        assert_eq!(lag, 50);
+        let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
+        assert_eq!(drain(&mut consumer).await, numbers(0..50));
+    }
+}
+
+#[tokio::test]
+async fn two_members_split_the_partitions_and_one_takes_over() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 4).await;
+    fill(&log, "lines", 40).await;
+    let mut a = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    let mut b = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    let mut read = drain(&mut a).await;
+    assert_eq!(a.assignment().len(), 2);
+    assert_eq!(b.assignment().len(), 2);
+    read.extend(drain(&mut b).await);
+    read.sort();
+    assert_eq!(read, numbers(0..40));
+    a.commit().await.unwrap();
+    b.commit().await.unwrap();
+
+    // One leaves in order, another is silent until its session ends.
+    a.leave().await.unwrap();
+    fill(&log, "lines", 40).await;
+    assert_eq!(drain(&mut b).await, numbers(0..40));
+    assert_eq!(b.assignment().len(), 4);
+    let mut c = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    sim.clock.advance(Duration::from_secs(6));
+    drain(&mut c).await;
+    assert_eq!(c.assignment().len(), 2);
+    sim.clock.advance(Duration::from_secs(6));
+    // What b read and did not commit comes again.
+    assert_eq!(drain(&mut c).await.len(), 40);
+    assert_eq!(c.assignment().len(), 4);
+    let error = b.commit().await.unwrap_err();
+    assert_eq!(error.code(), "TW0110");
+}
+
+#[tokio::test]
+async fn a_group_is_reset_and_deleted_only_without_members() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 2).await;
+    fill(&log, "lines", 20).await;
+    let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    drain(&mut consumer).await;
+    consumer.commit().await.unwrap();
+    let admin = log.admin();
+    assert_eq!(admin.reset_group("g", "lines", OffsetSpec::Earliest).await.unwrap_err().code(), "TW0111");
+    assert_eq!(admin.delete_group("g").await.unwrap_err().code(), "TW0111");
+    consumer.leave().await.unwrap();
+    admin.reset_group("g", "lines", OffsetSpec::Earliest).await.unwrap();
+    assert_eq!(admin.describe_group("g").await.unwrap().partitions[0].position, 0);
+    admin.delete_group("g").await.unwrap();
+    log.close().await.unwrap();
+    let log = sim.open().await;
+    assert!(log.admin().list_groups().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn commits_of_a_deleted_topic_are_not_those_of_its_successor() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 1).await;
+    fill(&log, "lines", 5).await;
+    let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    drain(&mut consumer).await;
+    consumer.commit().await.unwrap();
+    consumer.leave().await.unwrap();
+    log.admin().delete_topic("lines").await.unwrap();
+    create(&log, "lines", 1).await;
+    fill(&log, "lines", 3).await;
+    log.close().await.unwrap();
+    let log = sim.open().await;
+    let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    assert_eq!(drain(&mut consumer).await, numbers(0..3));
+}
+
+#[tokio::test]
+async fn a_member_on_the_machines_clock_is_told_of_a_new_generation() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path()).await.unwrap();
+    create(&log, "lines", 2).await;
+    let session = Duration::from_millis(100);
+    let mut a = log.consumer("g").topics(["lines"]).session_timeout(session).start().await.unwrap();
+    assert_eq!(a.assignment().len(), 2);
+    let b = log.consumer("g").topics(["lines"]).session_timeout(session).start().await.unwrap();
+    while a.assignment().len() != 1 {
+        a.poll(1, Duration::from_millis(20)).await.unwrap();
+    }
+    // Dropped without leaving: its session runs out by itself.
+    drop(b);
+    while a.assignment().len() != 2 {
+        a.poll(1, Duration::from_millis(20)).await.unwrap();
+    }
+}

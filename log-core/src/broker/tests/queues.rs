@@ -1,0 +1,174 @@
+//! A topic as a queue through the client.
+
+use super::*;
+use crate::client::Queue;
+
+async fn next(queue: &mut Queue<String>) -> Option<crate::client::Job<String>> {
+    queue.next_within(Duration::ZERO).await.unwrap()
+}
+
+#[tokio::test]
+async fn two_workers_share_and_every_job_is_done_once() {
+    for partitions in [1, 8] {
+        let sim = Sim::new();
+        let log = sim.open().await;
+        create(&log, "jobs", partitions).await;
+        fill(&log, "jobs", 100).await;
+        let mut workers =
+            [log.queue::<String>("jobs", "w").await.unwrap(), log.queue::<String>("jobs", "w").await.unwrap()];
+        let mut done = [Vec::new(), Vec::new()];
+        loop {
+            let before = done.iter().map(Vec::len).sum::<usize>();
+            for (worker, done) in workers.iter_mut().zip(&mut done) {
+                if let Some(job) = next(worker).await {
+                    assert_eq!(job.delivery(), 1);
+                    done.push(job.parse::<usize>().unwrap());
+                    job.ack().await.unwrap();
+                }
+            }
+            if done.iter().map(Vec::len).sum::<usize>() == before {
+                break;
+            }
+        }
+        assert!(done.iter().all(|done| !done.is_empty()), "both worked");
+        let mut all: Vec<_> = done.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        let group = log.admin().describe_group("w").await.unwrap();
+        assert!(group.partitions.iter().all(|p| p.lag_records == 0 && p.leased == 0), "{group:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_keeps_failing_is_a_dead_letter_in_the_end() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "jobs", 1).await;
+    fill(&log, "jobs", 2).await;
+    let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+    for delivery in 1..=5 {
+        let job = loop {
+            let job = next(&mut worker).await.expect("a job");
+            if *job == "0" {
+                break job;
+            }
+            job.ack().await.unwrap();
+        };
+        assert_eq!(job.delivery(), delivery);
+        job.retry().await.unwrap();
+    }
+    while let Some(job) = next(&mut worker).await {
+        assert_eq!(*job, "1");
+        job.ack().await.unwrap();
+    }
+    let dead = log.reader(partition("jobs.dead", 0), 0).next_batch(Duration::ZERO).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].key.as_deref(), Some(&b"k0"[..]));
+    assert_eq!(dead[0].value.as_deref(), Some(&b"0"[..]));
+    let headers: Vec<_> = dead[0]
+        .headers
+        .iter()
+        .map(|h| format!("{}={}", h.key, String::from_utf8_lossy(h.value.as_deref().unwrap())))
+        .collect();
+    assert_eq!(
+        headers,
+        [
+            "tw.dead.topic=jobs",
+            "tw.dead.partition=0",
+            "tw.dead.offset=0",
+            "tw.dead.deliveries=5",
+            "tw.dead.reason=released on its last delivery"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_lease_that_runs_out_gives_the_job_to_another_and_its_counts_survive_restarts() {
+    let sim = Sim::new();
+    let mut log = sim.open().await;
+    create(&log, "jobs", 1).await;
+    fill(&log, "jobs", 1).await;
+    let mut first = log.queue::<String>("jobs", "w").await.unwrap();
+    let mut second = log.queue::<String>("jobs", "w").await.unwrap();
+    let job = next(&mut first).await.unwrap();
+    assert!(next(&mut second).await.is_none());
+    sim.clock.advance(Duration::from_secs(29));
+    job.renew().await.unwrap();
+    sim.clock.advance(Duration::from_secs(29));
+    assert!(next(&mut second).await.is_none());
+    sim.clock.advance(Duration::from_secs(2));
+    let again = next(&mut second).await.unwrap();
+    assert_eq!(again.delivery(), 2);
+    assert_eq!(job.ack().await.unwrap_err().code(), "TW0112");
+
+    // Each of these workers dies over it, and takes the process with it.
+    for delivery in 3..=5 {
+        log.close().await.unwrap();
+        log = sim.open().await;
+        let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+        assert_eq!(next(&mut worker).await.expect("a job").delivery(), delivery);
+    }
+    log.close().await.unwrap();
+    log = sim.open().await;
+    let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+    assert!(next(&mut worker).await.is_none());
+    assert_eq!(values(&log, "jobs.dead", 0).await, ["0"]);
+    assert_eq!(log.admin().describe_group("w").await.unwrap().partitions[0].position, 1);
+}
+
+#[tokio::test]
+async fn a_rejected_job_and_one_that_does_not_decode_are_dead_letters_at_once() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "jobs", 1).await;
+    let producer = log.producer().build();
+    for value in ["1", "what", "3"] {
+        drop(producer.send(&topic("jobs"), record("", value)).await.unwrap());
+    }
+    producer.flush().await.unwrap();
+    let mut worker = log.queue::<u64>("jobs", "w").await.unwrap();
+    let job = worker.next_within(Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(*job, 1);
+    job.reject().await.unwrap();
+    assert_eq!(*worker.next_within(Duration::ZERO).await.unwrap().unwrap(), 3);
+    assert_eq!(values(&log, "jobs.dead", 0).await, ["1", "what"]);
+}
+
+#[tokio::test]
+async fn a_queue_on_the_machines_clock_waits_for_jobs_and_for_leases() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path()).await.unwrap();
+    let mut spec = TopicSpec::new("jobs", 3).unwrap();
+    spec.config.lease = Duration::from_millis(50);
+    log.admin().create_topic(spec).await.unwrap();
+    let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+    let waits = tokio::spawn(async move { (worker.next().await.unwrap().unwrap().delivery(), worker) });
+    tokio::task::yield_now().await;
+    log.send("jobs", &"now".to_string()).await.unwrap();
+    let (delivery, mut worker) = waits.await.unwrap();
+    assert_eq!(delivery, 1);
+    // Not acknowledged, so it comes again when the lease ends.
+    let job = worker.next().await.unwrap().unwrap();
+    assert_eq!((job.delivery(), job.as_str()), (2, "now"));
+    log.close().await.unwrap();
+    assert!(worker.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_rest_of_a_dropped_worker_goes_to_another() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "jobs", 1).await;
+    fill(&log, "jobs", 4).await;
+    let mut first = log.queue::<String>("jobs", "w").await.unwrap();
+    next(&mut first).await.unwrap().ack().await.unwrap();
+    drop(first);
+    tokio::task::yield_now().await;
+    let mut second = log.queue::<String>("jobs", "w").await.unwrap();
+    let mut taken = Vec::new();
+    while let Some(job) = next(&mut second).await {
+        taken.push(job.clone());
+        job.ack().await.unwrap();
+    }
+    assert_eq!(taken, ["1", "2", "3"]);
+}
