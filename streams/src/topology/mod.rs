@@ -10,6 +10,8 @@
 pub(crate) mod describe;
 pub(crate) mod graph;
 pub(crate) mod plan;
+#[cfg(test)]
+mod tests;
 
 use crate::{Key, Stream, Table, Topic, Value};
 use graph::GraphRef;
