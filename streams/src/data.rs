@@ -30,6 +30,8 @@ pub(crate) struct Rec<K, V> {
     pub(crate) value: V,
     /// When what it tells happened.
     pub(crate) time: tailwater_log::Timestamp,
+    /// The timestamp of its source record in the log: inputs are merged by it, also behind a re-key.
+    pub(crate) logged: tailwater_log::Timestamp,
     /// The watermark of its source partition when it was read; decides whether it is late.
     pub(crate) stamp: tailwater_log::Timestamp,
     pub(crate) origin: Origin,
@@ -38,7 +40,12 @@ pub(crate) struct Rec<K, V> {
 impl<K, V> Rec<K, V> {
     /// The same moment and origin with another key and value.
     pub(crate) fn with<K2, V2>(&self, key: K2, value: V2) -> Rec<K2, V2> {
-        Rec { key, value, time: self.time, stamp: self.stamp, origin: self.origin }
+        Rec { key, value, time: self.time, logged: self.logged, stamp: self.stamp, origin: self.origin }
+    }
+
+    /// The same moment with another key and value that came out of state.
+    pub(crate) fn stateful<K2, V2>(&self, key: K2, value: V2) -> Rec<K2, V2> {
+        Rec { origin: Origin::NONE, ..self.with(key, value) }
     }
 }
 

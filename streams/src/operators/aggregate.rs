@@ -1,7 +1,7 @@
 //! `count`, `reduce` and `aggregate` over all time: one row per key.
 
 use super::{Built, Cx, Edge, Edges, Operator, Out};
-use crate::data::{Origin, Rec};
+use crate::data::Rec;
 use crate::state::StoreRef;
 use crate::topology::graph::Kind;
 use crate::{Data, Key, KeyedStream, Result, Table, Value};
@@ -61,11 +61,12 @@ impl<K: Key, V: Data, A: Value, F: Fold<K, V, A>> Operator for Aggregate<K, V, A
         let table = cx.stores.table(&self.store);
         let mut changes = Vec::with_capacity(if self.out.is_unread() { 0 } else { batch.len() });
         for r in batch {
+            let at = r.with((), ());
             let (key, fold) = (&r.key, &self.fold);
             let row = table.fold(key, r.value, |value| fold.first(key, value), |value, row| fold.add(key, value, row));
             if !self.out.is_unread() {
                 let value = Some(row.clone());
-                changes.push(Rec { key: r.key, value, time: r.time, stamp: r.stamp, origin: Origin::NONE });
+                changes.push(at.stateful(r.key, value));
             }
         }
         self.out.send(edges, changes);

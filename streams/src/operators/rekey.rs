@@ -30,11 +30,11 @@ impl<K: Key, V: Value, K2: Key, F: Fn(&K, &V) -> K2 + Send + Sync> Operator for 
             last = r.origin;
             let key = (self.key)(&r.key, &r.value).to_bytes();
             let partition = partition_for_key(&key, self.partitions);
-            let header = HopHeader { stamp: r.stamp, origin: r.origin, sub };
+            let header = HopHeader { time: r.time, stamp: r.stamp, origin: r.origin, sub };
             let record = Record {
                 key: Some(key.into()),
                 value: Some(r.value.to_bytes().into()),
-                timestamp: r.time,
+                timestamp: r.logged,
                 headers: vec![header.encode()],
             };
             cx.outbox.push(Outgoing { output: self.output, partition: Some(partition), record });

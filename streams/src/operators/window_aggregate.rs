@@ -32,13 +32,14 @@ impl<K: Key, V: Data, A: Value, F: Fold<K, V, A>> Operator for WindowAggregate<K
         let each = self.emit == Emit::OnUpdate && !self.out.is_unread();
         let mut changes = Vec::new();
         for r in batch {
+            let at = r.with((), ());
             let windowed = self.windows.window(r.key, r.time);
             let (key, fold) = (&windowed.key, &self.fold);
             let row =
                 table.fold(&windowed, r.value, |value| fold.first(key, value), |value, row| fold.add(key, value, row));
             if each {
                 let value = Some(row.clone());
-                changes.push(Rec { key: windowed, value, time: r.time, stamp: r.stamp, origin: Origin::NONE });
+                changes.push(at.stateful(windowed, value));
             }
         }
         self.out.send(edges, changes);
@@ -52,7 +53,8 @@ impl<K: Key, V: Data, A: Value, F: Fold<K, V, A>> Operator for WindowAggregate<K
         while let Some((key, row)) = table.pop_first_if(|key| key.end + lateness <= watermark) {
             if self.emit == Emit::OnClose {
                 let time = Timestamp(key.end.0 - 1);
-                closed.push(Rec { key, value: Some(row), time, stamp: time, origin: Origin::NONE });
+                let logged = key.end + lateness;
+                closed.push(Rec { key, value: Some(row), time, logged, stamp: time, origin: Origin::NONE });
             }
         }
         self.out.send(edges, closed);

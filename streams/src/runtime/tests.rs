@@ -35,6 +35,9 @@ fn summed_by_digit(t: &Topology) {
     windows.aggregate("sums", |_, v, sum: &mut u64| *sum += v).to(SUMS);
 }
 
+type Build = fn(&Topology);
+type KeyOf = fn(&Event) -> String;
+
 #[derive(Clone, Debug)]
 struct Event {
     at: i64,
@@ -136,7 +139,7 @@ fn windows_equal_the_whole_recomputed_answer_on_one_partition_and_on_eight() {
     for seed in 0..30 {
         let partitions = if seed % 2 == 0 { 1 } else { 8 };
         let all = events(&mut Rng::seeded(seed), 150);
-        let jobs: [(fn(&Topology), fn(&Event) -> String); 2] =
+        let jobs: [(Build, KeyOf); 2] =
             [(summed, |event| event.key.clone()), (summed_by_digit, |event| digit(&event.value))];
         for (job, key) in jobs {
             let (sums, late) = model(&all, partitions, key);

@@ -4,9 +4,11 @@
 //! and no value but the header `tw.watermark`. All integers are big-endian.
 //!
 //! ```text
-//! tw            stamp i64 │ source u64 │ offset i64 │ sub u32      28 bytes; offset -1: no origin
-//! tw.watermark  task u32 │ idle u8 │ watermark i64                 13 bytes
+//! tw            time i64 │ stamp i64 │ source u64 │ offset i64 │ sub u32      36 bytes; offset -1: no origin
+//! tw.watermark  task u32 │ idle u8 │ watermark i64                            13 bytes
 //! ```
+//! `time` is the event time. The record's own timestamp is that of its source record in the log, because inputs are
+//! merged by log timestamps: a join behind a re-key meets the rows that it would have met before it.
 //!
 //! **Dropping repeats.** A writer that restarts goes on from its last commit and writes again what came after it. The
 //! source record that each was made from, and its number among the records made from it, are the same, so the reader
@@ -31,6 +33,7 @@ const CONTROL: &str = "tw.watermark";
 /// The header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HopHeader {
+    pub(crate) time: Timestamp,
     pub(crate) stamp: Timestamp,
     pub(crate) origin: Origin,
     /// The record's number among those made from the same origin.
@@ -39,7 +42,8 @@ pub(crate) struct HopHeader {
 
 impl HopHeader {
     pub(crate) fn encode(&self) -> Header {
-        let mut value = Vec::with_capacity(28);
+        let mut value = Vec::with_capacity(36);
+        value.extend_from_slice(&self.time.0.to_be_bytes());
         value.extend_from_slice(&self.stamp.0.to_be_bytes());
         value.extend_from_slice(&self.origin.source.to_be_bytes());
         value.extend_from_slice(&self.origin.offset.to_be_bytes());
@@ -49,6 +53,7 @@ impl HopHeader {
 
     fn decode(mut value: &[u8]) -> Option<Self> {
         let header = Self {
+            time: Timestamp(i64::from_be_bytes(take(&mut value)?)),
             stamp: Timestamp(i64::from_be_bytes(take(&mut value)?)),
             origin: Origin {
                 source: u64::from_be_bytes(take(&mut value)?),
@@ -162,8 +167,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn headers_come_back(stamp: i64, source: u64, offset: i64, sub: u32, task: u32, idle: bool) {
-            let header = HopHeader { stamp: Timestamp(stamp), origin: Origin { source, offset }, sub };
+        fn headers_come_back(time: i64, stamp: i64, source: u64, offset: i64, sub: u32, task: u32, idle: bool) {
+            let header = HopHeader { time: Timestamp(time), stamp: Timestamp(stamp), origin: Origin { source, offset }, sub };
             let record = Record { headers: vec![header.encode()], ..Record::default() };
             prop_assert_eq!(read(&stored(record)), Hop::Record(header));
             let announcement = Announcement { task, idle, watermark: Timestamp(stamp) };
@@ -180,7 +185,12 @@ mod tests {
 
     #[test]
     fn repeats_are_known_per_source_and_records_of_state_never_are() {
-        let at = |source, offset, sub| HopHeader { stamp: Timestamp(0), origin: Origin { source, offset }, sub };
+        let at = |source, offset, sub| HopHeader {
+            time: Timestamp(0),
+            stamp: Timestamp(0),
+            origin: Origin { source, offset },
+            sub,
+        };
         let mut repeats = Repeats::default();
         assert!(repeats.is_new(&at(1, 0, 0)));
         assert!(repeats.is_new(&at(1, 0, 1)));

@@ -51,14 +51,17 @@ impl<K: Key, V: Value, W: Data, T: Fn(&K, &V, Timestamp) -> Timestamp + Send> In
                     continue;
                 }
             };
-            let time = value.as_ref().map_or(record.timestamp, |value| (self.time)(&key, value, record.timestamp));
-            let stamp = match &hop {
-                Some(hop) => hop.stamp,
-                None => side.clock.observe(time, record.timestamp),
+            let logged = record.timestamp;
+            let (time, stamp) = match (&hop, &value) {
+                (Some(hop), _) => (hop.time, hop.stamp),
+                (None, value) => {
+                    let time = value.as_ref().map_or(logged, |value| (self.time)(&key, value, logged));
+                    (time, side.clock.observe(time, logged))
+                }
             };
             let origin = Origin { source: side.source, offset: record.offset };
             match (self.value)(value) {
-                Some(value) => records.push(Rec { key, value, time, stamp, origin }),
+                Some(value) => records.push(Rec { key, value, time, logged, stamp, origin }),
                 None => cx.counters.skipped += 1,
             }
         }
