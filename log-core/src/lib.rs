@@ -1,8 +1,59 @@
-//! The log.
+//! A durable, partitioned log in a directory: topics, producers, consumer groups, queues.
+//!
+//! ```text
+//!   client     Log ─ Producer, Consumer, Queue, PartitionReader, Admin
+//!      │  Service: a typed request in, a typed response out
+//!   broker     the shell: topics, group commit, long polls, timers (tokio)
+//!      ├──▶ group, share    pure machines: step(now, input, &mut effects)
+//!      └──▶ storage         segments, recovery, checkpoint (synchronous)
+//!             ├──▶ record   Kafka record batches, byte for byte
+//!             └──▶ env      disk, clock, chance: real or simulated
+//!   types      names, offsets, moments, limits, errors: what all of them speak
+//! ```
+//! A record is acknowledged when it is on disk ([`TopicConfig::flush`](types::TopicConfig) says otherwise). A log that
+//! was killed recovers to everything it has acknowledged when it is opened again.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tailwater_log::types::TopicSpec;
+//! use tailwater_log::{Log, Result};
+//!
+//! # fn main() -> Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let dir = dir.path();
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+//! # runtime.block_on(async {
+//! let log = Log::open(dir).await?;
+//! log.admin().ensure_topic(TopicSpec::new("greetings", 3)?).await?;
+//!
+//! // Returns when the record is durable.
+//! let sent = log.send("greetings", &"hello".to_string()).await?;
+//! assert_eq!(sent.offset, 0);
+//!
+//! let mut consumer = log.consumer("readers").topics(["greetings"]).start().await?;
+//! for read in consumer.poll(100, Duration::from_secs(10)).await? {
+//!     assert_eq!(read.record.value.as_deref(), Some(&b"hello"[..]));
+//! }
+//! consumer.commit().await?;
+//! consumer.leave().await?;
+//!
+//! // The same topic as a queue: each record to one worker, until it is acknowledged.
+//! let mut jobs = log.queue::<String>("greetings", "workers").await?;
+//! let job = jobs.next().await?.expect("the log is open");
+//! assert_eq!((job.as_str(), job.delivery()), ("hello", 1));
+//! job.ack().await?;
+//!
+//! log.close().await
+//! # })
+//! # }
+//! ```
+
 mod broker;
 pub mod client;
 pub mod codec;
 pub mod env;
+#[cfg(test)]
+mod golden;
 mod group;
 mod open;
 pub mod record;

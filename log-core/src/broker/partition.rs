@@ -2,7 +2,9 @@
 
 use crate::storage::{Appended, DurablePoint, LogReader, PartitionLog, SyncTicket};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicConfig, TopicId, TopicPartition};
+use bytes::Bytes;
 use parking_lot::Mutex;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
@@ -16,6 +18,8 @@ pub(super) struct Partition {
     /// `None` once it is closed or deleted. Held for an append or the begin and end of a sync, never across one.
     log: Mutex<Option<PartitionLog>>,
     progress: watch::Sender<Progress>,
+    /// The first damage that a read found.
+    damage: OnceLock<Error>,
     /// It is in the flusher's list.
     pub(super) queued: AtomicBool,
 }
@@ -39,6 +43,7 @@ impl Partition {
             flush: config.flush,
             log: Mutex::new(Some(log)),
             progress: watch::Sender::new(Progress { high_watermark, failed: None }),
+            damage: OnceLock::new(),
             queued: AtomicBool::new(false),
         }
     }
@@ -101,6 +106,20 @@ impl Partition {
         }
     }
 
+    /// Batches from `offset` on. Damage is remembered, for whoever asks what is wrong with the partition.
+    pub(super) fn read(&self, offset: Offset, max_bytes: u32) -> Result<Bytes> {
+        self.reader.read(offset, max_bytes).inspect_err(|error| {
+            if matches!(error, Error::Corrupt { .. }) && self.damage.set(error.clone()).is_ok() {
+                tracing::error!(partition = %self.name, %error, "a partition is damaged");
+            }
+        })
+    }
+
+    /// The first damage that a read found.
+    pub(super) fn damage(&self) -> Option<&Error> {
+        self.damage.get()
+    }
+
     /// Tells waiters that nothing comes any more.
     pub(super) fn fail(&self, error: Error) {
         self.progress.send_modify(|progress| {
@@ -125,7 +144,7 @@ impl Partition {
 
     /// When the first record at or after `offset` was stamped; `None` when there is none or it cannot be read.
     pub(super) fn timestamp_at(&self, offset: Offset) -> Option<Timestamp> {
-        let batches = self.reader.read(offset, 1).ok()?;
+        let batches = self.read(offset, 1).ok()?;
         let mut records = crate::record::records(batches).filter_map(Result::ok);
         records.find(|record| record.offset >= offset).map(|record| record.timestamp)
     }

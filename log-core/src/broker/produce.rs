@@ -52,7 +52,7 @@ impl Broker {
                     return Err(error);
                 }
                 waiters.push(Box::pin(async move { watch.changed().await.is_ok() }));
-                let batches = partition.reader.read(wanted.offset, wanted.max_bytes).unwrap_or_else(|error| {
+                let batches = partition.read(wanted.offset, wanted.max_bytes).unwrap_or_else(|error| {
                     failed.get_or_insert(error);
                     Bytes::new()
                 });

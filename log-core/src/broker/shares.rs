@@ -463,7 +463,7 @@ fn read_records(partition: &Partition, wanted: OffsetRange) -> Result<Vec<Stored
     let mut position = wanted.start;
     while position < wanted.end {
         let before = position;
-        for record in records(partition.reader.read(position, READ_BYTES)?) {
+        for record in records(partition.read(position, READ_BYTES)?) {
             let record = record?;
             if record.offset >= wanted.end {
                 return Ok(read);

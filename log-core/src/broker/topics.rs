@@ -43,7 +43,7 @@ impl Topic {
                 offsets: partition.offsets(),
                 bytes,
                 segments,
-                damage: damage.or(failed),
+                damage: damage.or_else(|| partition.damage().map(ToString::to_string)).or(failed),
             }
         });
         TopicDescription {
