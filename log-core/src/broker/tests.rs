@@ -1,7 +1,7 @@
 //! The broker through its client, on the machine's disk and on a simulated one with a clock that stands still.
 
 use crate::client::Log;
-use crate::env::{Clock, RealDisk, SimDisk};
+use crate::env::{Clock, SimDisk};
 use crate::record::Record;
 use crate::types::{Error, Offset, OffsetSpec, Timestamp, TopicName, TopicPartition, TopicSpec};
 use bytes::Bytes;

@@ -39,10 +39,7 @@ fn script(file: &str) {
                 position += 1;
                 Input::Stored { record: persisted.remove(0), position: position - 1 }
             }
-            ["stored-out-of-order"] => {
-                position += 1;
-                Input::Stored { record: persisted.remove(1), position }
-            }
+            ["stored-out-of-order"] => Input::Stored { record: persisted.remove(1), position: position + 1 },
             ["topic-deleted"] => Input::TopicDeleted { topic_id: TopicId(Uuid::nil()) },
             ["show", id] => {
                 let Some(shown) = groups.group(&group(id)) else { return vec!["no such group".into()] };

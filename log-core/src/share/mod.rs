@@ -111,11 +111,6 @@ impl SharePartition {
         self.start
     }
 
-    /// Nothing from here on was ever delivered.
-    pub(crate) fn end_offset(&self) -> Offset {
-        self.end
-    }
-
     /// Records that are leased now.
     pub(crate) fn leased(&self) -> u64 {
         self.leased
