@@ -1,4 +1,5 @@
 //! The tests of the whole product, in one binary: every further file in `tests/` would link DataFusion once more.
 
 mod cli;
+mod examples;
 mod tidy;
