@@ -71,8 +71,9 @@ mod bench;
 mod data;
 mod error;
 mod operators;
+#[cfg(test)]
+mod record_tests;
 mod runtime;
-mod sim;
 mod source;
 mod state;
 mod stream;
@@ -83,8 +84,7 @@ mod topology;
 
 pub use data::{Data, Key, Value};
 pub use error::{Error, Result};
-pub use runtime::{App, InputProgress, Running, TaskProgress};
-pub use sim::{Input, Output, Sim};
+pub use runtime::{App, Input, InputProgress, Output, Running, Sim, TaskProgress};
 pub use source::Decode;
 pub use stream::{KeyedStream, Stream, Table, WindowedStream};
 pub use tailwater_log::{self as log, Codec, Json, Timestamp};

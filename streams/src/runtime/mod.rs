@@ -10,11 +10,13 @@
 mod app;
 mod options;
 mod progress;
-pub(crate) mod runner;
-pub(crate) mod setup;
+mod runner;
+mod setup;
+mod sim;
 #[cfg(test)]
 mod tests;
 
 pub use app::{App, Running};
-pub(crate) use options::Options;
+use options::Options;
 pub use progress::{InputProgress, TaskProgress};
+pub use sim::{Input, Output, Sim};

@@ -170,6 +170,36 @@ fn windows_behind_a_hop_equal_the_undisturbed_ones_after_any_crash() {
 }
 
 #[test]
+fn tables_and_watermarks_are_what_they_were_after_a_restart() {
+    const SIDE: Topic<String, u64> = Topic::new("side");
+    const JOINED: Topic<String, u64> = Topic::new("joined");
+    for (seed, crash) in [(1, false), (2, true), (3, true), (4, true)] {
+        let sim = Sim::new(|t: &Topology| {
+            summed(t);
+            let side = t.table(SIDE, "side");
+            let other = t.stream(Topic::<String, u64>::new("more"));
+            other.left_join(&side, |v, s| v + s.copied().unwrap_or(900)).to(JOINED);
+        });
+        let sim = sim.seed(seed);
+        sim.input(SIDE).send_at(Timestamp(1), "a".into(), 10).send_at(Timestamp(2), "b".into(), 20);
+        sim.input(SIDE).remove_at(Timestamp(3), "b".into());
+        sim.input(EVENTS).send_at(Timestamp(500), "a".into(), 1);
+        sim.run();
+        if crash {
+            sim.crash_and_recover()
+        } else {
+            sim.restart()
+        }
+        let more = sim.input(Topic::<String, u64>::new("more"));
+        more.send_at(Timestamp(10), "a".into(), 1).send_at(Timestamp(11), "b".into(), 2);
+        assert_eq!(sim.output(JOINED).drain(), [("a".to_string(), 11), ("b".to_string(), 902)], "seed {seed}");
+        // In the window [0, 100), which 500 has closed.
+        sim.input(EVENTS).send_at(Timestamp(5), "z".into(), 77);
+        assert_eq!(sim.output(LATE).drain(), [("z".to_string(), 77)], "seed {seed}");
+    }
+}
+
+#[test]
 fn an_orderly_restart_repeats_nothing() {
     let sim = Sim::new(counted).partitions(2).seed(3);
     let all = events(&mut Rng::seeded(3), 60);

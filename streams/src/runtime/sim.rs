@@ -18,9 +18,9 @@
 //!
 //! Every method panics when the job or the log fails: a test wants to stop there. [`Sim::try_run`] gives the error.
 
-use crate::runtime::Options;
-use crate::runtime::runner::Runner;
-use crate::runtime::setup::{Layout, prepare};
+use super::Options;
+use super::runner::Runner;
+use super::setup::{Layout, prepare};
 use crate::task::TaskId;
 use crate::topology::plan::Plan;
 use crate::{Codec, Result, TaskProgress, Topic, Topology};
