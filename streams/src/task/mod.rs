@@ -14,8 +14,6 @@ pub(crate) mod epoch;
 pub(crate) mod hop;
 mod input;
 pub(crate) mod source;
-#[cfg(test)]
-mod tests;
 pub(crate) mod watermark;
 
 pub(crate) use input::Input;
