@@ -12,6 +12,8 @@ const VERSION: u8 = 1;
 /// What one value may decode to; a length beyond it is refused before it is allocated.
 const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Appends the version byte and `value`. A value that bincode cannot write is logged and appends nothing, which does
+/// not decode: the failure surfaces where it is read.
 #[expect(clippy::disallowed_methods, reason = "the one place that calls bincode")]
 pub fn to_bincode<T: Serialize>(value: &T, out: &mut Vec<u8>) {
     let start = out.len();

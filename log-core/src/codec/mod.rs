@@ -35,6 +35,7 @@ pub struct DecodeError {
 pub trait Codec: Sized {
     /// Appends the encoded form to `out`.
     fn encode(&self, out: &mut Vec<u8>);
+    /// Reads one value from exactly these bytes.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
 
     /// The record key that the value carries in itself (`#[record(key)]`), encoded.

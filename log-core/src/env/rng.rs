@@ -10,6 +10,7 @@ impl Rng {
         Self(seed)
     }
 
+    /// The next number, any of 2^64.
     pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

@@ -8,16 +8,23 @@ use crate::types::{
 use bytes::Bytes;
 use std::time::Duration;
 
+pub use crate::types::ShareOutcome;
+
+/// Makes topics (Kafka's CreateTopics).
 #[derive(Clone, Debug)]
 pub struct CreateTopics {
+    /// What to make.
     pub topics: Vec<TopicSpec>,
 }
 
+/// Deletes a topic with its records (Kafka's DeleteTopics).
 #[derive(Clone, Debug)]
 pub struct DeleteTopic {
+    /// The topic.
     pub topic: TopicName,
 }
 
+/// Asks what topics there are (Kafka's DescribeTopicPartitions).
 #[derive(Clone, Debug, Default)]
 pub struct DescribeTopics {
     /// `None` for all; a named topic that is missing is an error.
@@ -26,33 +33,44 @@ pub struct DescribeTopics {
     pub include_internal: bool,
 }
 
+/// A topic as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicDescription {
+    /// Its name.
     pub name: TopicName,
+    /// Its identity: a topic made again under the same name has another.
     pub id: TopicId,
+    /// Its settings.
     pub config: TopicConfig,
     /// In order of partition index.
     pub partitions: Vec<PartitionDescription>,
 }
 
+/// A partition as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionDescription {
+    /// The partition.
     pub partition: PartitionIndex,
+    /// Its offsets.
     pub offsets: LogOffsets,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Segment files.
     pub segments: u32,
     /// Why the partition does not take writes, if it does not.
     pub damage: Option<String>,
 }
 
+/// Appends one batch to one partition (Kafka's Produce).
 #[derive(Clone, Debug)]
 pub struct Produce {
+    /// The partition.
     pub partition: TopicPartition,
     /// Exactly one record batch (format v2) with base offset 0. Build it with [`crate::record::BatchBuilder`].
     pub batch: Bytes,
 }
 
+/// Where a batch went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Produced {
     /// The offset of the batch's first record. A duplicate gets the offset that the first one got.
@@ -61,86 +79,120 @@ pub struct Produced {
     pub duplicate: bool,
 }
 
+/// Reads batches of several partitions (Kafka's Fetch).
 #[derive(Clone, Debug)]
 pub struct Fetch {
+    /// What to read.
     pub partitions: Vec<FetchPartition>,
     /// How long to wait for `min_bytes`; zero answers at once.
     pub max_wait: Duration,
+    /// Bytes to wait for, over all partitions.
     pub min_bytes: u32,
 }
 
+/// What to read of one partition.
 #[derive(Clone, Debug)]
 pub struct FetchPartition {
+    /// The partition.
     pub partition: TopicPartition,
+    /// Where to begin.
     pub offset: Offset,
     /// At least one whole batch is returned even if it is larger.
     pub max_bytes: u32,
 }
 
+/// What was read of one partition.
 #[derive(Clone, Debug)]
 pub struct Fetched {
+    /// The partition.
     pub partition: TopicPartition,
+    /// The offsets of the partition at that moment.
     pub offsets: LogOffsets,
     /// Whole batches; the first one may begin before the offset asked for, so skip records below it.
     /// Read with [`crate::record::records`].
     pub batches: Bytes,
 }
 
+/// Resolves positions (Kafka's ListOffsets).
 #[derive(Clone, Debug)]
 pub struct ListOffsets {
+    /// Which position of which partition.
     pub partitions: Vec<(TopicPartition, OffsetSpec)>,
 }
 
+/// A resolved position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedOffset {
+    /// The partition.
     pub partition: TopicPartition,
+    /// The offset.
     pub offset: Offset,
 }
 
+/// Asks which idempotent producers a partition remembers (Kafka's DescribeProducers).
 #[derive(Clone, Debug)]
 pub struct DescribeProducers {
+    /// The partition.
     pub partition: TopicPartition,
 }
 
+/// What a partition remembers of one idempotent producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerState {
     /// `base_sequence` here is the sequence of the last record appended.
     pub last: ProducerStamp,
+    /// The offset of that record.
     pub last_offset: Offset,
 }
 
+/// Joins a consumer group, or comes back to it (Kafka's JoinGroup and SyncGroup in one).
 #[derive(Clone, Debug)]
 pub struct JoinGroup {
+    /// The group.
     pub group: GroupId,
     /// Empty to join for the first time; then what [`JoinedGroup`] gave.
     pub member: String,
+    /// What it wants to read.
     pub topics: Vec<TopicName>,
     /// A member that is silent for longer is taken to be dead.
     pub session_timeout: Duration,
 }
 
+/// A place in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinedGroup {
+    /// Its id within the group.
     pub member: String,
+    /// Grows whenever the assignment changes.
     pub generation: u32,
+    /// The partitions that it reads.
     pub assignment: Vec<TopicPartition>,
 }
 
+/// Says that a member lives (Kafka's Heartbeat).
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
+    /// The group.
     pub group: GroupId,
+    /// The member.
     pub member: String,
+    /// The generation that the member knows.
     pub generation: u32,
 }
 
+/// Gives up a place (Kafka's LeaveGroup).
 #[derive(Clone, Debug)]
 pub struct LeaveGroup {
+    /// The group.
     pub group: GroupId,
+    /// The member.
     pub member: String,
 }
 
+/// Commits positions (Kafka's OffsetCommit).
 #[derive(Clone, Debug)]
 pub struct CommitOffsets {
+    /// The group.
     pub group: GroupId,
     /// The member and generation that commit; `None` for a client that manages its own partitions
     /// (refused while the group has active members).
@@ -149,25 +201,32 @@ pub struct CommitOffsets {
     pub offsets: Vec<(TopicPartition, Offset)>,
 }
 
+/// Asks for committed positions (Kafka's OffsetFetch).
 #[derive(Clone, Debug)]
 pub struct CommittedOffsets {
+    /// The group.
     pub group: GroupId,
 }
 
+/// A committed position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedOffset {
+    /// The partition.
     pub partition: TopicPartition,
     /// The next offset to read.
     pub offset: Offset,
+    /// When it was committed.
     pub committed_at: Timestamp,
 }
 
+/// Asks about groups (Kafka's DescribeGroups).
 #[derive(Clone, Debug, Default)]
 pub struct DescribeGroups {
     /// `None` for all; a named group that is missing is an error.
     pub groups: Option<Vec<GroupId>>,
 }
 
+/// What a group does with records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupKind {
     /// Publish-subscribe: each partition is read by one member, positions are committed.
@@ -176,23 +235,34 @@ pub enum GroupKind {
     Share,
 }
 
+/// A group as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupDescription {
+    /// The group.
     pub group: GroupId,
+    /// What it does with records.
     pub kind: GroupKind,
+    /// Grows whenever the assignment changes.
     pub generation: u32,
+    /// Active members.
     pub members: Vec<GroupMember>,
+    /// The partitions, in order.
     pub partitions: Vec<GroupPartition>,
 }
 
+/// An active member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
+    /// Its id.
     pub member: String,
+    /// The partitions that it reads.
     pub assignment: Vec<TopicPartition>,
 }
 
+/// How far a group is with one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupPartition {
+    /// The partition.
     pub partition: TopicPartition,
     /// Consumer group: the committed offset. Queue: everything below it is finished.
     pub position: Offset,
@@ -204,47 +274,48 @@ pub struct GroupPartition {
     pub leased: u64,
 }
 
+/// Forgets a group (Kafka's DeleteGroups).
 #[derive(Clone, Debug)]
 pub struct DeleteGroup {
+    /// The group.
     pub group: GroupId,
 }
 
+/// Takes records of a queue (KIP-932's ShareFetch).
 #[derive(Clone, Debug)]
 pub struct ShareFetch {
+    /// The group.
     pub group: GroupId,
+    /// The topic.
     pub topic: TopicName,
     /// Who takes the leases: unique to a worker.
     pub member: String,
+    /// Records at most.
     pub max_records: u32,
+    /// How long to wait while there is none.
     pub max_wait: Duration,
 }
 
 /// A record that is leased to a worker until `lease_until` on the service's monotonic clock.
 #[derive(Clone, Debug)]
 pub struct LeasedRecord {
+    /// The partition.
     pub partition: TopicPartition,
+    /// The record.
     pub record: StoredRecord,
     /// 1 for the first delivery.
     pub delivery: u16,
+    /// How long the worker has it.
     pub lease: Duration,
 }
 
-/// What becomes of a leased record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShareOutcome {
-    /// Done; it is not delivered again.
-    Accept,
-    /// Deliver it again, to anyone; the delivery counts.
-    Release,
-    /// It can never be processed: to the dead-letter topic.
-    Reject,
-    /// Still working: start the lease anew.
-    Renew,
-}
-
+/// Says what became of leased records (KIP-932's ShareAcknowledge).
 #[derive(Clone, Debug)]
 pub struct ShareAcknowledge {
+    /// The group.
     pub group: GroupId,
+    /// The member.
     pub member: String,
+    /// Which record, and what became of it.
     pub outcomes: Vec<(TopicPartition, Offset, ShareOutcome)>,
 }

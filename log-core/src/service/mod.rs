@@ -38,11 +38,13 @@ pub trait Service: Send + Sync + std::fmt::Debug + 'static {
     fn join_group(&self, request: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>>;
     /// Says that a member lives. `Error::StaleMember` means: join again.
     fn heartbeat(&self, request: Heartbeat) -> BoxFuture<'_, Result<()>>;
+    /// Leaves a consumer group; its partitions go to the others at once.
     fn leave_group(&self, request: LeaveGroup) -> BoxFuture<'_, Result<()>>;
     /// Commits offsets for a group. Durable when it returns.
     fn commit_offsets(&self, request: CommitOffsets) -> BoxFuture<'_, Result<()>>;
     /// The committed offsets of a group; empty for one that never committed.
     fn committed_offsets(&self, request: CommittedOffsets) -> BoxFuture<'_, Result<Vec<CommittedOffset>>>;
+    /// Groups with their members and how far they are; all of them, or those named.
     fn describe_groups(&self, request: DescribeGroups) -> BoxFuture<'_, Result<Vec<GroupDescription>>>;
     /// Forgets a group without active members, queue groups included.
     fn delete_group(&self, request: DeleteGroup) -> BoxFuture<'_, Result<()>>;

@@ -1,7 +1,6 @@
 //! What the machine takes and gives, and what it stores.
 
-use crate::service::ShareOutcome;
-use crate::types::{Error, GroupId, Offset, OffsetRange, TopicId, TopicPartition};
+use crate::types::{Error, GroupId, Offset, OffsetRange, ShareOutcome, TopicId, TopicPartition};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -37,8 +37,7 @@ mod tests;
 
 pub(crate) use messages::{Change, Effect, Input, RecordState, ShareRecord, StateRange};
 
-use crate::service::ShareOutcome;
-use crate::types::{Error, Instant, Offset, OffsetRange, TopicPartition, limits};
+use crate::types::{Error, Instant, Offset, OffsetRange, ShareOutcome, TopicPartition, limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ pub enum Flush {
 /// The settings of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicConfig {
+    /// When a record is acknowledged.
     pub flush: Flush,
     /// Largest batch in bytes, header included (Kafka's `max.message.bytes`).
     pub batch_bytes_max: u32,
@@ -46,8 +47,11 @@ impl Default for TopicConfig {
 /// A topic to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
+    /// Its name.
     pub name: TopicName,
+    /// How many partitions; fixed for its life.
     pub partitions: PartitionIndex,
+    /// Its settings.
     pub config: TopicConfig,
 }
 

@@ -7,6 +7,7 @@ use super::{Offset, PartitionIndex, TopicName, TopicPartition};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// A result with the log's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What the caller should do about an [`Error`].
@@ -38,48 +39,181 @@ pub enum ErrorKind {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// TW0101: a name that breaks Kafka's rule for topics.
     #[error("`{name}` is not a topic name: {why}")]
-    InvalidTopicName { name: String, why: String },
+    InvalidTopicName {
+        /// The name, its first 64 characters.
+        name: String,
+        /// Which part of the rule.
+        why: String,
+    },
+    /// TW0102: no topic has this name.
     #[error("there is no topic `{name}`")]
-    UnknownTopic { name: String, did_you_mean: Option<String> },
+    UnknownTopic {
+        /// As it was asked for.
+        name: String,
+        /// The nearest name that exists, if one is near.
+        did_you_mean: Option<String>,
+    },
+    /// TW0103: the name is taken.
     #[error("topic `{name}` exists already")]
-    TopicExists { name: TopicName },
+    TopicExists {
+        /// The topic that is there.
+        name: TopicName,
+    },
+    /// TW0104: the topic has fewer partitions.
     #[error("topic `{topic}` has no partition {partition}; it has {partitions}")]
-    UnknownPartition { topic: TopicName, partition: PartitionIndex, partitions: PartitionIndex },
+    UnknownPartition {
+        /// The topic.
+        topic: TopicName,
+        /// The partition that was asked for.
+        partition: PartitionIndex,
+        /// How many it has, from 0 on.
+        partitions: PartitionIndex,
+    },
+    /// TW0105: the record, alone in a batch, is over the topic's `batch_bytes_max`.
     #[error("the record has {bytes} bytes in its batch and `{topic}` takes at most {max}")]
-    RecordTooLarge { topic: TopicName, bytes: u64, max: u64 },
+    RecordTooLarge {
+        /// Where it was sent.
+        topic: TopicName,
+        /// Size of the batch, header included.
+        bytes: u64,
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// TW0106: nothing can be read there.
     #[error("offset {offset} of {partition} is outside [{start}, {end})")]
-    OffsetOutOfRange { partition: TopicPartition, offset: Offset, start: Offset, end: Offset },
+    OffsetOutOfRange {
+        /// The partition.
+        partition: TopicPartition,
+        /// The offset that was asked for.
+        offset: Offset,
+        /// The first that is readable.
+        start: Offset,
+        /// The end of what is readable.
+        end: Offset,
+    },
+    /// TW0107: the request makes no sense.
     #[error("{why}")]
-    InvalidRequest { why: String },
+    InvalidRequest {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// TW0108: a name that no group can have.
     #[error("`{group}` is not a group name: it must have 1 to 249 bytes and no control characters")]
-    InvalidGroup { group: String },
+    InvalidGroup {
+        /// The name, its first 64 characters.
+        group: String,
+    },
+    /// TW0109: no group has this name.
     #[error("there is no group `{group}`")]
-    UnknownGroup { group: String, did_you_mean: Option<String> },
+    UnknownGroup {
+        /// As it was asked for.
+        group: String,
+        /// The nearest name that exists, if one is near.
+        did_you_mean: Option<String>,
+    },
+    /// TW0110: the member has lost its place, or the group moved on to another generation.
     #[error("group `{group}`: {why}")]
-    StaleMember { group: String, why: String },
+    StaleMember {
+        /// The group.
+        group: String,
+        /// What has happened.
+        why: String,
+    },
+    /// TW0111: not while members are active.
     #[error("group `{group}` has {members} active members")]
-    GroupNotEmpty { group: String, members: usize },
+    GroupNotEmpty {
+        /// The group.
+        group: String,
+        /// How many are active.
+        members: usize,
+    },
+    /// TW0112: the lease has run out, or the record is finished.
     #[error("the lease on {partition} offset {offset} is not yours any more: {why}")]
-    LeaseLost { partition: TopicPartition, offset: Offset, why: String },
+    LeaseLost {
+        /// The partition.
+        partition: TopicPartition,
+        /// The record.
+        offset: Offset,
+        /// What has become of it.
+        why: String,
+    },
+    /// TW0113: an idempotent producer left out records, or sent them in the wrong order (KIP-98).
     #[error("producer {producer_id} sent sequence {got} to {partition}, which expected {expected}")]
-    OutOfOrderSequence { partition: TopicPartition, producer_id: i64, got: i32, expected: i32 },
+    OutOfOrderSequence {
+        /// Where it sent to.
+        partition: TopicPartition,
+        /// Who sent.
+        producer_id: i64,
+        /// The batch's first sequence.
+        got: i32,
+        /// The sequence that would have followed.
+        expected: i32,
+    },
+    /// TW0201: another process has the data directory.
     #[error("the data directory {} is in use by process {pid}", path.display())]
-    DirectoryInUse { path: PathBuf, pid: String },
+    DirectoryInUse {
+        /// The directory.
+        path: PathBuf,
+        /// Its process, as far as the lock file tells.
+        pid: String,
+    },
+    /// TW0202: the data was written by another version.
     #[error("{} has format version {found}; this build reads {supported}", path.display())]
-    UnsupportedFormat { path: PathBuf, found: String, supported: u32 },
+    UnsupportedFormat {
+        /// The directory.
+        path: PathBuf,
+        /// The version that its `format` file names.
+        found: String,
+        /// The version that this build reads.
+        supported: u32,
+    },
+    /// TW0203: the append did not fit. Nothing has changed; it can be sent again.
     #[error("no space left on the disk of {}; {needed} more bytes were needed", path.display())]
-    DiskFull { path: PathBuf, needed: u64 },
+    DiskFull {
+        /// The file that was to grow.
+        path: PathBuf,
+        /// Bytes of the append.
+        needed: u64,
+    },
+    /// TW0204: stored bytes below the durable point are not what was written.
     #[error("{} is damaged at byte {position} (offset {offset}): {why}", path.display())]
-    Corrupt { path: PathBuf, position: u64, offset: Offset, why: String },
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// The byte at which the bad batch begins.
+        position: u64,
+        /// The first offset that cannot be read.
+        offset: Offset,
+        /// What is wrong there.
+        why: String,
+    },
+    /// TW0205: bytes that are not a record batch, or not a whole one.
     #[error("malformed bytes: {why}")]
-    Malformed { why: String },
+    Malformed {
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// TW0206: a flush failed, so nothing is known of what it was to make durable.
     #[error("the log stopped taking writes: {why}")]
-    Fenced { why: String },
+    Fenced {
+        /// What has failed.
+        why: String,
+    },
+    /// TW0207: the handle outlived its log.
     #[error("the log is closed")]
     Closed,
+    /// TW0208: the operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: Arc<std::io::Error> },
+    Io {
+        /// What was being done, as in "cannot _read_".
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What it said.
+        source: Arc<std::io::Error>,
+    },
 }
 
 impl Error {

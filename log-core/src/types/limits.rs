@@ -2,6 +2,7 @@
 
 /// Kafka's limit: a name with a suffix must still fit a 255-byte file name.
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+/// The same for groups.
 pub const GROUP_ID_BYTES_MAX: usize = 249;
 
 /// Partitions of one topic. Each open partition costs memory and a file.

@@ -6,11 +6,13 @@ mod config;
 mod error;
 pub mod limits;
 mod offset;
+mod share;
 mod timestamp;
 mod topic;
 
 pub use config::{Flush, TopicConfig, TopicSpec};
 pub use error::{Error, ErrorKind, Result};
 pub use offset::{LogOffsets, Offset, OffsetRange, OffsetSpec};
+pub use share::ShareOutcome;
 pub use timestamp::{Instant, Timestamp};
 pub use topic::{GroupId, PartitionIndex, TopicId, TopicName, TopicPartition};

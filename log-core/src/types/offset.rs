@@ -17,14 +17,18 @@ pub type Offset = i64;
 /// A half-open range of offsets, `[start, end)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OffsetRange {
+    /// The first offset in it.
     pub start: Offset,
+    /// The first offset behind it.
     pub end: Offset,
 }
 
 impl OffsetRange {
+    /// `[start, end)`; empty when `end` is not above `start`.
     pub const fn new(start: Offset, end: Offset) -> Self {
         Self { start, end }
     }
+    /// Whether the offset is in it.
     pub const fn contains(&self, offset: Offset) -> bool {
         self.start <= offset && offset < self.end
     }
@@ -32,6 +36,7 @@ impl OffsetRange {
     pub const fn len(&self) -> u64 {
         if self.end > self.start { (self.end - self.start) as u64 } else { 0 }
     }
+    /// Whether no offset is in it.
     pub const fn is_empty(&self) -> bool {
         self.end <= self.start
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The earliest moment.
     pub const MIN: Self = Self(i64::MIN);
+    /// The latest moment.
     pub const MAX: Self = Self(i64::MAX);
 
     /// The start of the tumbling window of `size` (at least 1 ms) that holds this moment.

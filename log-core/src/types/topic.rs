@@ -33,6 +33,7 @@ impl TopicName {
         Err(Error::InvalidTopicName { name: name.chars().take(64).collect(), why })
     }
 
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -89,11 +90,14 @@ impl fmt::Display for TopicId {
 /// One partition of one topic; displayed as `topic-0`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TopicPartition {
+    /// The topic.
     pub topic: TopicName,
+    /// Its number within the topic, from 0.
     pub partition: PartitionIndex,
 }
 
 impl TopicPartition {
+    /// The partition of that number.
     pub fn new(topic: TopicName, partition: PartitionIndex) -> Self {
         Self { topic, partition }
     }
@@ -111,6 +115,7 @@ impl fmt::Display for TopicPartition {
 pub struct GroupId(Arc<str>);
 
 impl GroupId {
+    /// Checks `id` against the rule above.
     pub fn new(id: impl AsRef<str>) -> Result<Self> {
         let id = id.as_ref();
         if id.is_empty() || id.len() > limits::GROUP_ID_BYTES_MAX || id.chars().any(char::is_control) {
@@ -119,6 +124,7 @@ impl GroupId {
         Ok(Self(id.into()))
     }
 
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
