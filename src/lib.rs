@@ -38,6 +38,9 @@ pub use tailwater_sql as sql;
 #[doc(inline)]
 pub use tailwater_streams as streams;
 
+#[cfg(feature = "streams")]
+pub use tailwater_streams::{App, Record, Stream, Table, Topic, Topology};
+
 pub use tailwater_log::{
     Admin, Codec, Consumer, ConsumerRecord, Error, ErrorKind, GroupId, Json, Log, Offset, OffsetSpec, PartitionIndex,
     Producer, Queue, Result, StoredRecord, Timestamp, TopicConfig, TopicName, TopicPartition, TopicSpec,

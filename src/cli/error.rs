@@ -19,6 +19,13 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 pub(crate) enum Error {
     #[error(transparent)]
     Log(#[from] tailwater::log::Error),
+    #[cfg(feature = "streams")]
+    #[error(transparent)]
+    #[allow(dead_code, reason = "the demo makes it")]
+    Streams(#[from] tailwater::streams::Error),
+    #[cfg(feature = "sql")]
+    #[error("{error}")]
+    Sql { error: Box<tailwater::sql::Error>, statement: String },
     #[error("line {line}, column {column} of {input}: {why}")]
     BadLine { input: String, line: u64, column: u64, why: String },
     #[error("cannot read {input}: {why}")]
@@ -56,6 +63,10 @@ impl Error {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Log(error) => error.code(),
+            #[cfg(feature = "streams")]
+            Self::Streams(error) => error.code(),
+            #[cfg(feature = "sql")]
+            Self::Sql { error, .. } => error.code(),
             Self::BadLine { .. } => "TW0501",
             Self::Input { .. } => "TW0502",
             Self::NeedsYes { .. } => "TW0503",
@@ -75,6 +86,10 @@ impl Error {
     pub(crate) fn help(&self) -> Option<String> {
         Some(match self {
             Self::Log(error) => return error.help(),
+            #[cfg(feature = "streams")]
+            Self::Streams(error) => return error.help(),
+            #[cfg(feature = "sql")]
+            Self::Sql { error, .. } => return error.help(),
             Self::BadLine { line, .. } => format!(
                 "correct the line and load the rest with   --from-line {line}   or leave bad lines out with   --skip-bad"
             ),
@@ -108,6 +123,22 @@ impl Error {
         }
     }
 
+    /// Draws the statement with a mark at the error, if this is one of SQL; whether it did.
+    #[cfg(feature = "sql")]
+    fn show_statement(&self, out: &mut Output) -> bool {
+        let (error, statement) = match self {
+            Self::Sql { error, statement } => (error, statement),
+            Self::At { source, .. } => return source.show_statement(out),
+            _ => return false,
+        };
+        let drawing = super::sql::diagram(error, statement);
+        drawing.iter().for_each(|line| out.note(line));
+        if let Some(note) = error.note() {
+            out.note(format!("  {} {note}", out.paint_err(Style::Dim, "note:")));
+        }
+        !drawing.is_empty()
+    }
+
     /// Shows the error on standard error, in the form that `out` asks for.
     pub(crate) fn show(&self, out: &mut Output) {
         let (code, help) = (self.code(), self.help());
@@ -127,7 +158,12 @@ impl Error {
         if let Some(place) = self.place() {
             out.note(format!("  ╰─ {place}"));
         }
-        if let Some(help) = help {
+        #[cfg(feature = "sql")]
+        let drawn = self.show_statement(out);
+        #[cfg(not(feature = "sql"))]
+        let drawn = false;
+        // A drawing has the help as its label.
+        if let Some(help) = help.filter(|_| !drawn) {
             out.note(format!("  {} {help}", out.paint_err(Style::Cyan, "help:")));
         }
         out.note(format!("  {} tw explain {code}", out.paint_err(Style::Dim, "more:")));
@@ -147,8 +183,8 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;
     }
-    for j in 0..=b.len() {
-        rows[0][j] = j;
+    for (j, cell) in rows[0].iter_mut().enumerate() {
+        *cell = j;
     }
     for i in 1..=a.len() {
         for j in 1..=b.len() {

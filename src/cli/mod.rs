@@ -15,6 +15,8 @@ mod load;
 mod parse;
 mod put;
 mod scan;
+#[cfg(feature = "sql")]
+mod sql;
 mod stop;
 mod tail;
 mod take;
@@ -85,6 +87,9 @@ enum Command {
     Load(load::Args),
     /// Write a topic to csv or jsonl
     Dump(dump::Args),
+    /// Ask topics questions in SQL
+    #[cfg(feature = "sql")]
+    Sql(sql::Args),
     /// Measure throughput and latency on this machine
     #[command(subcommand)]
     Bench(bench::Command),
@@ -138,7 +143,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let mut out = Output::new(args.color, args.json);
-    listen_to_traces(args.verbose, out.color_err());
+    listen_to_traces(args.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -178,6 +183,8 @@ async fn run(command: Command, cx: &mut Context) -> Result<()> {
         Command::Group(command) => group::run(command, cx).await,
         Command::Load(args) => load::run(args, cx).await,
         Command::Dump(args) => dump::run(args, cx).await,
+        #[cfg(feature = "sql")]
+        Command::Sql(args) => sql::run(args, cx).await,
         Command::Bench(command) => bench::run(command, cx).await,
         Command::Explain(args) => explain::run(args, cx),
         Command::Completions { shell } => {
@@ -205,7 +212,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// Shows the log's own remarks on standard error: warnings always, more with `-v`, or as `TW_LOG` says.
-fn listen_to_traces(verbose: u8, color: bool) {
+fn listen_to_traces(verbose: u8) {
     let level = match verbose {
         0 => "warn",
         1 => "info",
@@ -216,7 +223,7 @@ fn listen_to_traces(verbose: u8, color: bool) {
             "error,tailwater={level},tailwater_log={level},tailwater_streams={level},tailwater_sql={level},tw={level}"
         ))
     });
-    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // Fails only when one is installed already, and none is.
     let _ = layer.with_target(false).compact().try_init();
 }

@@ -50,7 +50,7 @@ impl Stop {
     }
 
     /// Takes the request as served: the REPL cancelled a statement and goes on.
-    #[expect(dead_code, reason = "the SQL prompt will")]
+    #[cfg(feature = "sql")]
     pub(crate) fn clear(&self) {
         self.0.send_replace(false);
     }

@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn jsonl_says_where_it_is_malformed_and_goes_on() {
         let rows = read("x.jsonl", b"\xef\xbb\xbf{\"a\":1}\r\n\n  [2] \n{\"a\": tru}\n\"\xff\"\n3");
-        let expected = [r#"1 {"a":1}"#, "3 [2]", "4:9 malformed JSON: expected ident", "5:2 it is not UTF-8", "6 3"];
+        let expected = [r#"1 {"a":1}"#, "3 [2]", "4:10 malformed JSON: expected ident", "5:2 it is not UTF-8", "6 3"];
         assert_eq!(rows, expected);
     }
 
