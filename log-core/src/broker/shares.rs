@@ -127,10 +127,10 @@ impl Broker {
             for partition in (0..n).map(|i| &topic.partitions[(turn + i) % n]) {
                 let queue = self.shares.queue(&group, partition, &topic.config);
                 let (mut bell, mut progress) = (queue.bell.subscribe(), partition.watch());
-                if let Some(error) = &progress.borrow_and_update().failed {
-                    if matches!(error, Error::UnknownTopic { .. }) {
-                        return Err(error.clone());
-                    }
+                if let Some(error) = &progress.borrow_and_update().failed
+                    && matches!(error, Error::UnknownTopic { .. })
+                {
+                    return Err(error.clone());
                 }
                 let leased = self.lease_from(&state, &queue, &member, max_records, topic.config.lease).await?;
                 if !leased.is_empty() {

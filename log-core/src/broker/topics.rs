@@ -217,10 +217,11 @@ pub(super) fn tell(partition: &TopicPartition, report: &OpenReport) {
     }
 }
 
+/// The topics that exist.
+pub(super) type Present = HashMap<TopicId, (TopicName, PartitionIndex, TopicConfig)>;
+
 /// What the metadata log says there is, and which identities were ever used.
-pub(super) fn present(
-    quorum: &dyn MetadataQuorum,
-) -> Result<(HashMap<TopicId, (TopicName, PartitionIndex, TopicConfig)>, Vec<TopicId>)> {
+pub(super) fn present(quorum: &dyn MetadataQuorum) -> Result<(Present, Vec<TopicId>)> {
     let (mut present, mut deleted) = (HashMap::new(), Vec::new());
     for record in quorum.replay()? {
         match record {

@@ -336,8 +336,7 @@ async fn drain(lane: Arc<Lane>, route: Arc<Route>, service: Weak<dyn Service>, c
     loop {
         let lingers = {
             let state = lane.state.lock();
-            !common.settings.linger.is_zero()
-                && !(state.queue.is_empty() || state.queue.has_full() || state.hurry)
+            !(common.settings.linger.is_zero() || state.queue.is_empty() || state.queue.has_full() || state.hurry)
                 && service.upgrade().is_some_and(|service| !service.clock().is_manual())
         };
         if lingers {
@@ -406,12 +405,12 @@ async fn send(
 fn fail(lane: &Lane, common: &Common, error: &Error) {
     tracing::debug!(partition = %lane.partition, %error, "a batch was not stored");
     common.failure.lock().get_or_insert(error.clone());
-    if error.kind() == ErrorKind::NotFound {
-        if let Some((_, route)) = common.routes.remove(&lane.partition.topic) {
-            for lane in &route.lanes {
-                lane.state.lock().closed = true;
-                lane.wake.notify_one();
-            }
+    if error.kind() == ErrorKind::NotFound
+        && let Some((_, route)) = common.routes.remove(&lane.partition.topic)
+    {
+        for lane in &route.lanes {
+            lane.state.lock().closed = true;
+            lane.wake.notify_one();
         }
     }
     if common.settings.producer_id.is_some() {

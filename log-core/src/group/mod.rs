@@ -145,11 +145,11 @@ impl Groups {
         session_timeout: Duration,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(member) = &member {
-            if self.groups.get(&id).is_none_or(|group| !group.members.contains_key(member)) {
-                effects.push(Effect::Refused(stale(&id, format!("it does not know member {member}"))));
-                return;
-            }
+        if let Some(member) = &member
+            && self.groups.get(&id).is_none_or(|group| !group.members.contains_key(member))
+        {
+            effects.push(Effect::Refused(stale(&id, format!("it does not know member {member}"))));
+            return;
         }
         let member = member.unwrap_or_else(|| {
             self.members += 1;
