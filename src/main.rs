@@ -2,6 +2,7 @@
 //! `output`.
 
 mod cli;
+#[cfg(feature = "sql")]
 mod demo;
 mod output;
 

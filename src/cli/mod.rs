@@ -37,16 +37,9 @@ use tailwater::log::Log;
 #[command(name = "tw", version, about, max_term_width = 110, arg_required_else_help = true)]
 #[command(after_help = "Start with   tw demo   or   tw topic create hello && echo hi | tw put hello && tw tail hello")]
 struct Args {
-    /// The data directory
-    #[arg(
-        long,
-        global = true,
-        env = "TW_DATA",
-        default_value = "./tw-data",
-        value_name = "DIR",
-        help_heading = "Global options"
-    )]
-    data: PathBuf,
+    /// The data directory [default: ./tw-data, and ./tw-demo for the demo]
+    #[arg(long, global = true, env = "TW_DATA", value_name = "DIR", help_heading = "Global options")]
+    data: Option<PathBuf>,
     /// Machine-readable output: one JSON object per line, errors too
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
@@ -70,6 +63,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// See the whole product on a real week of flights
+    #[cfg(feature = "sql")]
     Demo(crate::demo::Args),
     /// Create, list, describe and delete topics
     #[command(subcommand)]
@@ -105,8 +99,11 @@ enum Command {
 /// What every command gets.
 #[derive(Debug)]
 pub(crate) struct Context {
-    /// The data directory as given.
+    /// The data directory.
     pub(crate) data: PathBuf,
+    /// Whether the user chose it.
+    #[cfg_attr(not(feature = "sql"), expect(dead_code, reason = "only the demo asks"))]
+    pub(crate) data_given: bool,
     /// Where to print.
     pub(crate) out: Output,
     /// Whether the user asked to stop.
@@ -153,7 +150,9 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let (mut out, result) = runtime.block_on(async move {
-        let mut cx = Context { data: args.data, out, stop: Stop::install() };
+        let data_given = args.data.is_some();
+        let data = args.data.unwrap_or_else(|| PathBuf::from("./tw-data"));
+        let mut cx = Context { data, data_given, out, stop: Stop::install() };
         let result = run(args.command, &mut cx).await;
         let flushed = cx.out.flush();
         (cx.out, result.and(flushed))
@@ -175,6 +174,7 @@ pub(crate) fn main() -> ExitCode {
 
 async fn run(command: Command, cx: &mut Context) -> Result<()> {
     match command {
+        #[cfg(feature = "sql")]
         Command::Demo(args) => crate::demo::run(args, cx).await,
         Command::Topic(command) => topic::run(command, cx).await,
         Command::Put(args) => put::run(args, cx).await,

@@ -1,0 +1,67 @@
+//! Following a topic by offset, without a group: what the board and the check read.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+use tailwater_log::service::{Fetch, FetchPartition};
+use tailwater_log::{Codec, Error, Log, Offset, Result, TopicName, TopicPartition, record};
+
+/// Bytes asked for from one partition at a time.
+const FETCH_BYTES: u32 = 1 << 20;
+
+/// A position in every partition of a topic.
+#[derive(Debug)]
+pub(crate) struct Tail<V> {
+    log: Log,
+    positions: Vec<(TopicPartition, Offset)>,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V: Codec> Tail<V> {
+    /// Starts at offset 0 of a topic that exists.
+    pub(crate) async fn start(log: &Log, topic: &str) -> Result<Self> {
+        let name = TopicName::new(topic)?;
+        let partitions = log.admin().describe_topic(&name).await?.partitions;
+        let positions = partitions.iter().map(|p| (TopicPartition::new(name.clone(), p.partition), 0)).collect();
+        Ok(Self { log: log.clone(), positions, value: PhantomData })
+    }
+
+    /// What has become readable since the last call, in order within a partition.
+    pub(crate) async fn poll(&mut self) -> Result<Vec<V>> {
+        let mut values = Vec::new();
+        loop {
+            let before = values.len();
+            self.fetch(&mut values).await?;
+            if values.len() == before {
+                return Ok(values);
+            }
+        }
+    }
+
+    async fn fetch(&mut self, values: &mut Vec<V>) -> Result<()> {
+        let partitions = self.positions.iter();
+        let partitions = partitions
+            .map(|(partition, offset)| FetchPartition {
+                partition: partition.clone(),
+                offset: *offset,
+                max_bytes: FETCH_BYTES,
+            })
+            .collect();
+        let request = Fetch { partitions, max_wait: Duration::ZERO, min_bytes: 0 };
+        for fetched in self.log.service().fetch(request).await? {
+            let Some((_, next)) = self.positions.iter_mut().find(|(p, _)| *p == fetched.partition) else { continue };
+            for stored in record::records(fetched.batches) {
+                let stored = stored?;
+                if stored.offset < *next {
+                    continue;
+                }
+                *next = stored.offset + 1;
+                let Some(bytes) = stored.value else { continue };
+                let value = V::decode(&bytes).map_err(|e| Error::Malformed {
+                    why: format!("{} offset {}: {}", fetched.partition, stored.offset, e.why),
+                })?;
+                values.push(value);
+            }
+        }
+        Ok(())
+    }
+}
