@@ -63,6 +63,20 @@ fn stream_table_join() {
     );
 }
 
+#[test]
+#[cfg(feature = "sql")]
+fn sql_over_topics() {
+    says(
+        "sql_over_topics",
+        &[
+            "| EWR    | 6       | 2         | 32.75 |",
+            "| Boeing         | 189   |",
+            "| 10      | 10   |",
+            "error[TW0301]: no column `delays` in `flights`",
+        ],
+    );
+}
+
 /// Runs the example on 1 and on 8 partitions: it must end well, print the same both times, and hold these lines.
 fn says(name: &str, lines: &[&str]) {
     let (one, eight) = (run(name, 1), run(name, 8));

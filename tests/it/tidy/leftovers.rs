@@ -28,7 +28,6 @@ const MACHINE_PATHS: &[&str] =
 const MARK: &str = concat!("FIX", "ME");
 
 #[test]
-#[ignore = "the client is still made of stubs"]
 fn the_tree_has_no_leftovers() {
     let problems = tree().iter().flat_map(|s| words(s).into_iter().chain(macros(s))).collect();
     assert_none("nothing unfinished, nothing of one machine", problems);

@@ -8,7 +8,6 @@ const LINES_LONG: usize = 600;
 const LINES_MAX: usize = 900;
 
 #[test]
-#[ignore = "some crates are still empty"]
 #[expect(clippy::print_stdout, reason = "the list is for whoever runs the test with --nocapture")]
 fn the_tree_is_in_shape() {
     let tree = tree();
