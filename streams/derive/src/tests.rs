@@ -1,3 +1,5 @@
+//! What the derive writes, and what it says to a type that it cannot serve.
+
 use crate::expand::record;
 use quote::quote;
 use syn::parse_quote;
