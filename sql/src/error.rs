@@ -350,6 +350,11 @@ fn clean(text: &str) -> String {
         "Internal error: ",
         "type_coercion\ncaused by\n",
     ];
+    // A function that takes other types: DataFusion tells every attempt before it tells the outcome.
+    if let Some(at) = text.find("No function matches") {
+        let outcome = text[at..].split_once(". You might need").map_or(&text[at..], |(outcome, _)| outcome);
+        return lower_first(outcome);
+    }
     let mut text = text;
     while let Some(rest) = NOISE.iter().find_map(|noise| text.strip_prefix(noise)) {
         text = rest;

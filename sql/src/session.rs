@@ -92,7 +92,7 @@ impl SqlSession {
 
     async fn plan_and_start(&self, statement: Statement, cut: &Arc<Cut>) -> Result<SendableRecordBatchStream, Failure> {
         let mut latest = HashMap::new();
-        for topic in relations(&statement)?.latest {
+        for topic in latest_topics(&statement) {
             if let Some(table) = cut.topic_table(&topic).await? {
                 latest.insert(topic, table);
             }
@@ -253,16 +253,12 @@ fn allowed(statement: Statement) -> Result<Statement> {
     }
 }
 
-/// What a statement's FROM clauses hold that DataFusion cannot look up or would overlook.
+/// The topics in the `latest('…')` of a statement.
 #[derive(Default)]
-struct Relations {
-    /// The topics in `latest('…')`.
-    latest: Vec<String>,
-    refused: Option<Error>,
-}
+struct LatestTopics(Vec<String>);
 
-fn relations(statement: &Statement) -> Result<Relations> {
-    let mut found = Relations::default();
+fn latest_topics(statement: &Statement) -> Vec<String> {
+    let mut found = LatestTopics::default();
     let mut statement = statement;
     while let Statement::Explain(explain) = statement {
         statement = &explain.statement;
@@ -270,33 +266,21 @@ fn relations(statement: &Statement) -> Result<Relations> {
     if let Statement::Statement(inner) = statement {
         let _ = inner.visit(&mut found);
     }
-    match found.refused.take() {
-        Some(error) => Err(error),
-        None => Ok(found),
-    }
+    found.0
 }
 
-impl Visitor for Relations {
+impl Visitor for LatestTopics {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        let TableFactor::Table { name, args, version, .. } = factor else { return ControlFlow::Continue(()) };
-        if version.is_some() {
-            // DataFusion would read the present instead, without a word.
-            self.refused = Some(Error::Unsupported {
-                what: "FOR SYSTEM_TIME AS OF".into(),
-                why: "a statement reads the topics as they are".into(),
-                help: "filter on _timestamp or _offset".into(),
-            });
-            return ControlFlow::Break(());
-        }
+        let TableFactor::Table { name, args, .. } = factor else { return ControlFlow::Continue(()) };
         let is_latest = matches!(name.0.as_slice(),
             [ObjectNamePart::Identifier(Ident { value, .. })] if value.eq_ignore_ascii_case(LatestFunction::NAME));
         if let (true, Some(args)) = (is_latest, args)
             && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))] = args.args.as_slice()
             && let Value::SingleQuotedString(topic) = &value.value
         {
-            self.latest.push(topic.clone());
+            self.0.push(topic.clone());
         }
         ControlFlow::Continue(())
     }

@@ -189,3 +189,56 @@ fn compared(op: Operator, constant: Option<i64>) -> Option<Ranges> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::logical_expr::{col, lit};
+
+    fn ranges(filter: &Expr) -> Option<Vec<(i64, i64)>> {
+        ranges_of(filter).map(|(_, ranges)| ranges.0)
+    }
+
+    #[test]
+    fn comparisons_become_intervals() {
+        let (min, max) = (i64::MIN, i64::MAX);
+        let o = || col("_offset");
+        assert_eq!(ranges(&o().eq(lit(5_i64))), Some(vec![(5, 5)]));
+        assert_eq!(ranges(&lit(5_i64).lt(o())), Some(vec![(6, max)]));
+        assert_eq!(ranges(&o().not_eq(lit(5_i64))), Some(vec![(min, 4), (6, max)]));
+        assert_eq!(ranges(&o().gt(lit(max))), Some(vec![]));
+        assert_eq!(ranges(&o().lt(lit(min))), Some(vec![]));
+        assert_eq!(ranges(&o().between(lit(3_i64), lit(1_i64))), Some(vec![]));
+        assert_eq!(ranges(&o().not_between(lit(3_i64), lit(4_i64))), Some(vec![(min, 2), (5, max)]));
+        let list = vec![lit(1_i64), lit(2_i64), lit(7_i64)];
+        assert_eq!(ranges(&o().in_list(list.clone(), false)), Some(vec![(1, 2), (7, 7)]));
+        assert_eq!(ranges(&o().in_list(list, true)), Some(vec![(min, 0), (3, 6), (8, max)]));
+        let both = o().gt_eq(lit(3_i64)).and(o().lt(lit(6_i64))).or(o().eq(lit(6_i64)));
+        assert_eq!(ranges(&both), Some(vec![(3, 6)]));
+    }
+
+    #[test]
+    fn null_compares_as_never_true() {
+        let null = || lit(ScalarValue::Int64(None));
+        assert_eq!(ranges(&col("_offset").eq(null())), Some(vec![]));
+        assert_eq!(ranges(&col("_offset").in_list(vec![lit(1_i64), null()], false)), Some(vec![(1, 1)]));
+        assert_eq!(ranges(&col("_offset").in_list(vec![lit(1_i64), null()], true)), Some(vec![]));
+        assert_eq!(ranges(&col("_offset").not_between(null(), lit(5_i64))), None);
+    }
+
+    #[test]
+    fn what_cannot_be_decided_by_one_metadata_column_is_left() {
+        let offset = || col("_offset").eq(lit(1_i64));
+        for filter in [
+            col("n").eq(lit(1_i64)),
+            offset().and(col("n").eq(lit(1_i64))),
+            offset().or(col("_partition").eq(lit(1))),
+            col("_offset").lt(lit(1.5)),
+            col("_offset").eq(col("_partition")),
+            (col("_offset") + lit(1_i64)).eq(lit(2_i64)),
+            col("_key").eq(lit("k")),
+        ] {
+            assert_eq!(ranges_of(&filter), None, "{filter}");
+        }
+    }
+}
