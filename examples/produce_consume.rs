@@ -1,6 +1,7 @@
 //! How to send records and read them as a group that remembers its place, also after the log was closed.
 //!
 //! `cargo run --example produce_consume -- 8` runs it on 8 partitions; without a number on 4.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! How to share work: a topic as a queue, with retries, and a dead-letter topic for what cannot be done.
 //!
 //! `cargo run --example queue_workers -- 8` runs it on 8 partitions; without a number on 4.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! How to query topics with SQL: joins, aggregates, and the columns that every topic has.
 //!
 //! `cargo run --example sql_over_topics -- 8` runs it on 8 partitions; without a number on 4.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use serde_json::json;
 use tailwater::log::{Record, Timestamp};

@@ -1,6 +1,7 @@
 //! How to look things up: a stream of orders joined with a table of customers, which changes while orders come in.
 //!
 //! `cargo run --example stream_table_join -- 8` runs it on 8 partitions; without a number on 4.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod shared;
 

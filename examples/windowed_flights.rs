@@ -2,6 +2,7 @@
 //!
 //! Landing reports of real flights from New York on 8 February 2013. A report tells of a departure hours ago, so reports
 //! come out of order. `cargo run --example windowed_flights -- 8` runs it on 8 partitions; without a number on 4.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod shared;
 

@@ -1,6 +1,7 @@
 //! How to write a stream job: from lines to words, one re-key, a count that survives restarts.
 //!
 //! `cargo run --example word_count -- 8` runs it on 8 partitions; without a number on 4.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod shared;
 

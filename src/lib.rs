@@ -45,3 +45,8 @@ pub use tailwater_log::{
     Admin, Codec, Consumer, ConsumerRecord, Error, ErrorKind, GroupId, Json, Log, Offset, OffsetSpec, PartitionIndex,
     Producer, Queue, Result, StoredRecord, Timestamp, TopicConfig, TopicName, TopicPartition, TopicSpec,
 };
+
+/// The README's example is compiled with the tests.
+#[cfg(all(doctest, feature = "streams"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,6 +3,7 @@
 //! Machines differ and change from minute to minute, so a figure alone says little. Each bench therefore runs a raw
 //! baseline in the same rounds (system calls, a plain loop) and prints what fraction of it remains.
 
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
 #![allow(dead_code, reason = "each bench compiles this module and uses its part of it")]
 
 use std::path::Path;
