@@ -220,9 +220,13 @@ fn alerts(board: &Board, height: u16) -> Vec<Line<'static>> {
 fn answers(summary: &Summary) -> Vec<Line<'static>> {
     let mut lines = vec![
         Line::default(),
-        Line::from(format!("  {:<36}{}", "by SQL: flights per day", "by SQL: the worst hours").bold()),
+        Line::from(format!("  {:<36}{}", "by SQL: cancelled per day", "by SQL: the worst hours").bold()),
     ];
-    let (days, hours) = (summary.day_lines(), summary.hour_lines());
+    let days: Vec<String> =
+        summary.days.iter().map(|d| format!("{}  {:>3} of {} cancelled", d.day, d.cancelled, d.flights)).collect();
+    let hours: Vec<String> = (summary.hours.iter())
+        .map(|h| format!("{} {:<15} {:>3} cancelled, {} left", h.origin, new_york(h.hour), h.cancelled, h.departed))
+        .collect();
     for n in 0..days.len().max(hours.len()) {
         let text = |lines: &[String]| lines.get(n).cloned().unwrap_or_default();
         lines.push(Line::from(vec![format!("  {:<36}", text(&days)).into(), text(&hours).into()]));
