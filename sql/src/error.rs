@@ -25,15 +25,15 @@ pub enum Error {
     #[error("no column `{name}` in {table}")]
     UnknownColumn {
         /// The column as it was written, without its table.
-        name: String,
+        name: Box<str>,
         /// The tables that were looked at, each in backticks.
-        table: String,
+        table: Box<str>,
         /// The nearest column and its SQL type (empty when the column is computed), if one is near.
         suggestion: Option<(String, String)>,
         /// Where the name stands.
         span: Option<Span>,
         /// Where the table's columns come from.
-        note: Option<String>,
+        note: Option<Box<str>>,
     },
     /// A topic that is not there.
     #[error("there is no topic `{name}`")]
@@ -251,11 +251,11 @@ impl Diagnosis<'_> {
             .iter()
             .map(|t| format!("the columns of `{}` are {}; see them with   \\d {}", t.name, t.origin, quoted(&t.name)));
         Error::UnknownColumn {
-            name: field.name.clone(),
-            table,
+            name: field.name.as_str().into(),
+            table: table.into(),
             suggestion: near.map(|name| (quoted(name), data_type(name))),
             span,
-            note: Some(note.collect::<Vec<_>>().join("; ")).filter(|n| !n.is_empty()),
+            note: Some(note.collect::<Vec<_>>().join("; ").into_boxed_str()).filter(|n| !n.is_empty()),
         }
     }
 
