@@ -44,6 +44,7 @@ struct State {
     crash_at: Option<u64>,
     fail_sync_after: Option<u64>,
     fail_write_after: Option<u64>,
+    fail_set_len_after: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,11 @@ impl SimDisk {
     /// Lets `n` more writes succeed and fails the one after them, once, with half of it written.
     pub fn fail_write_after(&self, n: u64) {
         self.0.lock().fail_write_after = Some(n);
+    }
+
+    /// Lets `n` more changes of a file's length succeed and fails the one after them, once.
+    pub fn fail_set_len_after(&self, n: u64) {
+        self.0.lock().fail_set_len_after = Some(n);
     }
 
     /// How many calls the disk has taken, those to its files included.
@@ -331,7 +337,11 @@ impl File for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk.call()?.inodes[self.inode].change(ByteOp::SetLen(len));
+        let mut state = self.disk.call()?;
+        if due(&mut state.fail_set_len_after) {
+            return Err(input_output_error());
+        }
+        state.inodes[self.inode].change(ByteOp::SetLen(len));
         Ok(())
     }
 

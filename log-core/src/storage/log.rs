@@ -181,11 +181,13 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// What to do so that everything appended so far is durable; `None` if it is, if a ticket is out, or if the log
-    /// takes no writes. Run the ticket without the log, then hand its result to [`PartitionLog::finish_sync`].
+    /// What to do so that everything appended so far is durable; `None` if it is, if a ticket is out, or after a sync
+    /// has failed. Run the ticket without the log, then hand its result to [`PartitionLog::finish_sync`].
+    ///
+    /// A log that takes no more writes still syncs those that it took: someone waits for them.
     pub fn begin_sync(&mut self) -> Option<SyncTicket> {
         let nothing_to_do = self.dirty.is_empty() && !self.dir_dirty;
-        if nothing_to_do || self.syncing || self.refusal.is_some() {
+        if nothing_to_do || self.syncing {
             return None;
         }
         self.syncing = true;
@@ -215,6 +217,8 @@ impl PartitionLog {
         if let Err(error) = result {
             let fenced = Error::Fenced { why: format!("a sync failed: {error}") };
             self.refusal = Some(fenced.clone());
+            // What was appended while it ran is not synced either.
+            (self.dirty, self.dir_dirty) = (Vec::new(), false);
             return Err(fenced);
         }
         self.durable = ticket.upto;

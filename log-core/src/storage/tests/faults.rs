@@ -252,6 +252,24 @@ fn a_failed_write_changes_nothing() {
 }
 
 #[test]
+fn a_failed_write_that_cannot_be_cut_off_does_not_keep_what_is_before_it_from_being_synced() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 1 << 20);
+    opened.log.append(&batch(&["kept"])).unwrap();
+    disk.fail_write_after(0);
+    disk.fail_set_len_after(0);
+    opened.log.append(&batch(&["torn"])).unwrap_err();
+    assert_eq!(opened.log.append(&batch(&["next"])).unwrap_err().code(), "TW0206");
+    opened.sync().unwrap();
+    assert_eq!(values(&opened.log.reader()), ["kept"], "whoever waits for it is told");
+    for seed in 0..20 {
+        let mut after = Opened::on(&disk.crash(seed), 1 << 20);
+        assert!(after.report.damage.is_none(), "{:?}", after.report);
+        assert_eq!(after.log.append(&batch(&["next"])).unwrap().base_offset, 1);
+    }
+}
+
+#[test]
 fn a_failed_sync_fences_and_is_not_tried_again() {
     // The first sync of a rolled segment is one of its file and one of the directory: both may fail.
     for nth in 0..3 {
@@ -272,6 +290,20 @@ fn a_failed_sync_fences_and_is_not_tried_again() {
             assert!(after.report.damage.is_none(), "{:?}", after.report);
         }
     }
+}
+
+#[test]
+fn what_was_appended_during_a_sync_that_fails_is_not_synced_either() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 1 << 20);
+    opened.log.append(&batch(&["a"])).unwrap();
+    let ticket = opened.log.begin_sync().unwrap();
+    opened.log.append(&batch(&["b"])).unwrap();
+    disk.fail_sync_after(0);
+    let result = ticket.run();
+    assert_eq!(opened.log.finish_sync(ticket, result).unwrap_err().code(), "TW0206");
+    assert!(opened.log.begin_sync().is_none());
+    assert_eq!(opened.log.offsets().high_watermark, 0);
 }
 
 #[test]
