@@ -73,7 +73,7 @@ impl Flusher {
     }
 
     /// Ends the thread after what is dirty; later rounds are run by callers.
-    pub(super) fn stop(&self) {
+    fn stop(&self) {
         self.shared.state.lock().inline = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.lock().take() {
@@ -82,10 +82,15 @@ impl Flusher {
         }
     }
 
-    /// Writes the last points and closes the checkpoint.
-    pub(super) fn close_checkpoint(&self, points: &[(TopicId, PartitionIndex, DurablePoint)]) -> Result<()> {
+    /// Ends the thread, lets `close_logs` close every log, records the points that it returns and closes the
+    /// checkpoint. No round runs meanwhile, so no log has a sync under way when it is closed.
+    pub(super) fn close(
+        &self,
+        close_logs: impl FnOnce() -> Vec<(TopicId, PartitionIndex, DurablePoint)>,
+    ) -> Result<()> {
+        self.stop();
         let mut checkpoint = self.shared.checkpoint.lock();
-        checkpoint.record(points)?;
+        checkpoint.record(&close_logs())?;
         checkpoint.close()
     }
 

@@ -38,8 +38,9 @@ impl fmt::Display for MetadataRecord {
 
 /// Agrees on the order of metadata records. One node agrees with itself; a cluster will do it by Raft.
 pub(super) trait MetadataQuorum: Send + Sync + fmt::Debug {
-    /// Makes the record part of the metadata log. Decided and durable when it returns; undecided on an error.
-    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<()>;
+    /// Makes the record part of the metadata log. Decided and durable when it returns, with how far the log is durable
+    /// now; undecided on an error.
+    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<Option<DurablePoint>>;
     /// Every decided record in order.
     fn replay(&self) -> Result<Vec<MetadataRecord>>;
     /// Refuses what comes after, and returns how far the log is durable.
@@ -60,11 +61,12 @@ impl LocalQuorum {
 }
 
 impl MetadataQuorum for LocalQuorum {
-    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<()> {
+    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<Option<DurablePoint>> {
         let mut log = self.log.lock();
         let log = log.as_mut().ok_or(Error::Closed)?;
         log.append(&one_record(record, now))?;
-        log.sync()
+        log.sync()?;
+        Ok(log.durable_point())
     }
 
     fn replay(&self) -> Result<Vec<MetadataRecord>> {

@@ -107,7 +107,7 @@ impl Broker {
         let quorum = LocalQuorum::new(log);
 
         let (present, deleted) = topics::present(&quorum)?;
-        let used = present.keys().copied().chain(deleted.iter().copied()).chain([METADATA]).collect();
+        let used: HashSet<_> = present.keys().copied().chain(deleted.iter().copied()).chain([METADATA]).collect();
         let open = DashMap::new();
         for (id, (name, partitions, config)) in present {
             let durable = |index| checkpoint.point(id, index);
@@ -115,12 +115,7 @@ impl Broker {
             points.extend(of_topic);
             open.insert(name, topic);
         }
-        let there: HashSet<_> = dir.topics()?.into_iter().collect();
-        for id in deleted.into_iter().filter(|id| there.contains(id)) {
-            if let Err(error) = dir.delete_topic(id) {
-                tracing::warn!(topic = %id, %error, "the files of a deleted topic were not removed");
-            }
-        }
+        topics::remove_leftovers(&dir, &used, &deleted)?;
 
         let seed = clock.now().0 as u64 ^ (u64::from(std::process::id()) << 40);
         let mut rng = Rng::seeded(if clock.is_manual() { clock.now().0 as u64 } else { seed });
@@ -185,27 +180,30 @@ impl Broker {
     }
 
     async fn shut(&self) -> Result<()> {
+        // Before anything is closed: given up while it waits, this has done nothing.
+        let _no_topic_changes = self.topology.lock().await;
         if self.closed.send_replace(true) {
             return Ok(());
         }
-        let _no_topic_changes = self.topology.lock().await;
         self.timer.notify_one();
-        self.flusher.stop();
-        let (mut points, mut failed) = (topics::Points::new(), None);
-        let mut note = |id, index, closed: Result<Option<DurablePoint>>| match closed {
-            Ok(point) => points.extend(point.map(|point| (id, index, point))),
-            Err(error) => {
-                failed.get_or_insert(error);
+        let mut failed = None;
+        let checkpointed = self.flusher.close(|| {
+            let mut points = topics::Points::new();
+            let mut note = |id, index, closed: Result<Option<DurablePoint>>| match closed {
+                Ok(point) => points.extend(point.map(|point| (id, index, point))),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            };
+            for topic in &self.topics {
+                for partition in &topic.partitions {
+                    let log = partition.close(Error::Closed);
+                    note(topic.id, partition.name.partition, log.map_or(Ok(None), PartitionLog::close));
+                }
             }
-        };
-        for topic in &self.topics {
-            for partition in &topic.partitions {
-                let log = partition.close(Error::Closed);
-                note(topic.id, partition.name.partition, log.map_or(Ok(None), PartitionLog::close));
-            }
-        }
-        note(METADATA, 0, self.quorum.close());
-        let checkpointed = self.flusher.close_checkpoint(&points);
+            note(METADATA, 0, self.quorum.close());
+            points
+        });
         *self.dir.write() = None;
         failed.map_or(checkpointed, Err)
     }

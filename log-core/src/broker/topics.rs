@@ -1,13 +1,15 @@
 //! Which topics are open: the registry, and what creates, describes and deletes them.
 
-use super::Broker;
 use super::metadata::{MetadataQuorum, MetadataRecord};
 use super::partition::Partition;
+use super::{Broker, METADATA};
 use crate::group;
 use crate::service::{CreateTopics, DeleteTopic, DescribeTopics, PartitionDescription, TopicDescription};
 use crate::storage::{DataDir, DurablePoint, LogConfig, OpenReport, PartitionLog};
-use crate::types::{Error, PartitionIndex, Result, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec};
-use std::collections::HashMap;
+use crate::types::{
+    Error, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
+};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Builder;
 
@@ -35,15 +37,14 @@ impl Topic {
 
     fn describe(&self) -> TopicDescription {
         let partitions = self.partitions.iter().map(|partition| {
-            let looked = partition.with(|log| (log.bytes(), log.segments(), log.damage().map(ToString::to_string)));
+            let looked = partition.with(|log| (log.bytes(), log.segments(), log.refusal().map(ToString::to_string)));
             let (bytes, segments, damage) = looked.unwrap_or_else(|error| (0, 0, Some(error.to_string())));
-            let failed = partition.watch().borrow().failed.as_ref().map(ToString::to_string);
             PartitionDescription {
                 partition: partition.name.partition,
                 offsets: partition.offsets(),
                 bytes,
                 segments,
-                damage: damage.or_else(|| partition.damage().map(ToString::to_string)).or(failed),
+                damage: damage.or_else(|| partition.damage().map(ToString::to_string)),
             }
         });
         TopicDescription {
@@ -108,18 +109,16 @@ impl Broker {
         let id = self.fresh_topic_id();
         let now = self.clock.now();
         let TopicSpec { name, partitions, config } = spec;
-        // The directories are made durable before the record that says they exist: a missing one is then damage.
+        // The directories are made durable before the record that says they exist.
         let opened = self.with_dir(|dir| open_topic(dir, name.clone(), id, partitions, config.clone(), |_| None));
-        let (topic, points) = match opened.and_then(|opened| opened) {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.remove_files(id);
-                return Err(error);
-            }
-        };
-        let record = MetadataRecord::TopicCreated { name: name.clone(), id, partitions, config, created_at: now };
-        tracing::debug!(%record, "proposing");
-        self.quorum.propose(&record, now)?;
+        let created = opened.and_then(|opened| opened).and_then(|opened| {
+            let (name, created_at) = (name.clone(), now);
+            self.propose(&MetadataRecord::TopicCreated { name, id, partitions, config, created_at }, now)?;
+            Ok(opened)
+        });
+        // Should the record be there in spite of an error, the next open makes the topic's directories again: nobody
+        // has written to them.
+        let (topic, points) = created.inspect_err(|_| self.remove_files(id))?;
         self.flusher.note(&points);
         self.topics.insert(name, topic.clone());
         Ok(topic)
@@ -133,7 +132,7 @@ impl Broker {
         if name.is_internal() {
             return Err(Error::InvalidRequest { why: format!("`{name}` belongs to the system") });
         }
-        self.quorum.propose(&MetadataRecord::TopicDeleted { name: name.clone(), id: topic.id }, self.clock.now())?;
+        self.propose(&MetadataRecord::TopicDeleted { name: name.clone(), id: topic.id }, self.clock.now())?;
         self.topics.remove(&name);
         for partition in &topic.partitions {
             partition.close(Error::UnknownTopic { name: name.to_string(), did_you_mean: None });
@@ -156,6 +155,14 @@ impl Broker {
                 Ok(described)
             }
         }
+    }
+
+    /// Makes a change of what exists durable, and notes how far the metadata log is.
+    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<()> {
+        tracing::debug!(%record, "proposing");
+        let point = self.quorum.propose(record, now)?;
+        self.flusher.note(point.map(|point| (METADATA, 0, point)).as_slice());
+        Ok(())
     }
 
     /// An identity that no topic has or had.
@@ -235,6 +242,29 @@ pub(super) fn present(quorum: &dyn MetadataQuorum) -> Result<(Present, Vec<Topic
         }
     }
     Ok((present, deleted))
+}
+
+/// Removes what interrupted requests left: directories of topics that were deleted, and empty ones of topics that were
+/// not created in the end. A directory with records that the metadata log does not know stays as it is.
+pub(super) fn remove_leftovers(dir: &DataDir, used: &HashSet<TopicId>, deleted: &[TopicId]) -> Result<()> {
+    for id in dir.topics()? {
+        let unknown = !used.contains(&id);
+        if !unknown && !deleted.contains(&id) {
+            continue;
+        }
+        let removed = match dir.topic_is_empty(id) {
+            Ok(false) if unknown => {
+                tracing::warn!(topic = %id, "the metadata log does not know a topic that has records");
+                continue;
+            }
+            Err(error) if unknown => Err(error),
+            _ => dir.delete_topic(id),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(topic = %id, %error, "the files of a topic that is not there were not removed");
+        }
+    }
+    Ok(())
 }
 
 /// The name that was probably meant: a third of its characters wrong at most.

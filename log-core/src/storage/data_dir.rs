@@ -112,13 +112,29 @@ impl DataDir {
         self.topics_dir().join(topic.to_string()).join(partition.to_string())
     }
 
-    /// The topics that have a directory, in order of id; those that the metadata does not know are left from a delete
-    /// that was interrupted.
+    /// The topics that have a directory, in order of id; those that the metadata does not know are left from a creation
+    /// or a deletion that was interrupted.
     pub fn topics(&self) -> Result<Vec<TopicId>> {
         let dir = self.topics_dir();
         let names = self.disk.list(&dir).map_err(|e| Error::io("list", dir, e))?;
         let id = |name: &PathBuf| uuid::Uuid::try_parse(name.to_str()?).ok().map(TopicId);
         Ok(names.iter().filter_map(id).collect())
+    }
+
+    /// Whether no partition of a topic has a byte in any file.
+    pub fn topic_is_empty(&self, topic: TopicId) -> Result<bool> {
+        let dir = self.topics_dir().join(topic.to_string());
+        let is_empty = || -> io::Result<bool> {
+            for partition in self.disk.list(&dir)?.into_iter().map(|name| dir.join(name)) {
+                for file in self.disk.list(&partition)?.into_iter().map(|name| partition.join(name)) {
+                    if self.disk.open(&file, OpenMode::Read)?.len()? > 0 {
+                        return Ok(false);
+                    }
+                }
+            }
+            Ok(true)
+        };
+        is_empty().map_err(|e| Error::io("look into", &dir, e))
     }
 
     /// Removes a topic's directory with all of its partitions. Durable when it returns; a topic that has none is fine.

@@ -1,6 +1,7 @@
 //! Disks that are full, fail, or lie.
 
 use super::*;
+use crate::env::{Disk, OpenMode};
 use crate::service::TopicDescription;
 use std::path::PathBuf;
 
@@ -111,4 +112,81 @@ async fn what_was_acknowledged_survives_a_crash_at_any_moment() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_partition_that_takes_no_writes_says_so() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 1).await;
+    sim.disk.fail_write_after(0);
+    sim.disk.fail_set_len_after(0);
+    send(&log, "torn").await.unwrap_err();
+    assert_eq!(send(&log, "next").await.unwrap_err().code(), "TW0206");
+    assert!(log.admin().describe_topic("lines").await.unwrap().partitions[0].damage.is_some());
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_metadata_log_is_damage_also_after_a_kill() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "first", 1).await;
+    create(&log, "second", 1).await;
+    // No `close`: the process was killed.
+    drop(log);
+    let path = Path::new("/data/meta/00000000000000000000.log");
+    let len = sim.disk.open(path, OpenMode::Read).unwrap().len().unwrap();
+    sim.disk.flip_bit(path, len - 1, 0);
+    let error = sim.try_open().await.err().expect("a topic would be missing");
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+/// The directories of topics, and how many topics there are.
+async fn directories(sim: &Sim, log: &Log) -> (usize, usize) {
+    let topics = log.admin().list_topics(true).await.unwrap().len();
+    (sim.disk.list(Path::new("/data/t")).unwrap().len(), topics)
+}
+
+#[tokio::test]
+async fn a_topic_that_could_not_be_created_leaves_nothing_behind() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "first", 1).await;
+    sim.disk.set_capacity(Some(0));
+    let error = log.admin().create_topic(TopicSpec::new("second", 4).unwrap()).await.unwrap_err();
+    assert_eq!(error.code(), "TW0203");
+    assert_eq!(directories(&sim, &log).await, (1, 1));
+    sim.disk.set_capacity(None);
+    create(&log, "second", 4).await;
+    assert_eq!(directories(&sim, &log).await, (2, 2));
+}
+
+#[tokio::test]
+async fn a_crash_at_any_moment_of_creating_or_deleting_a_topic_leaves_it_whole_or_not_at_all() {
+    for op in 0..60 {
+        let sim = Sim::new();
+        let log = sim.open().await;
+        create(&log, "stays", 1).await;
+        send_to_stays(&log).await;
+        sim.disk.crash_at(sim.disk.ops() + op);
+        let created = log.admin().create_topic(TopicSpec::new("other", 2).unwrap()).await.is_ok();
+        let deleted = created && log.admin().delete_topic("other").await.is_ok();
+        drop(log);
+        for seed in 0..8 {
+            let context = format!("op {op} seed {seed}");
+            let sim = Sim { disk: sim.disk.crash(seed), clock: sim.clock.clone() };
+            let log = sim.open().await;
+            let (directories, topics) = directories(&sim, &log).await;
+            assert_eq!(directories, topics, "{context}");
+            assert!(!deleted || topics == 1, "{context}: it was deleted");
+            assert_eq!(values(&log, "stays", 0).await, ["kept"], "{context}");
+            drop(log.admin().create_topic(TopicSpec::new("other", 2).unwrap()).await);
+            log.admin().delete_topic("other").await.unwrap();
+        }
+    }
+}
+
+async fn send_to_stays(log: &Log) {
+    let producer = log.producer().build();
+    producer.send_to(&topic("stays"), 0, record("", "kept")).await.unwrap().await.unwrap();
 }
