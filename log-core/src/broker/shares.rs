@@ -27,8 +27,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::{Notify, watch};
 
 /// What the name of a queue's topic gets to name its dead letters.
 const DEAD_SUFFIX: &str = ".dead";
@@ -57,6 +57,8 @@ struct Queue {
     changes: AtomicU64,
     /// Moves when a record can be had again.
     bell: watch::Sender<u64>,
+    /// The group was deleted: nothing is stored for this queue any more. Set under the machine's lock.
+    retired: AtomicBool,
 }
 
 /// A record that is to be copied to the dead-letter topic. Dropped unburied, that is tried again later.
@@ -67,6 +69,8 @@ struct Dying {
     reason: &'static str,
     buried: bool,
     now: Instant,
+    /// Rings when it is to be tried again.
+    timer: Arc<Notify>,
 }
 
 impl Drop for Dying {
@@ -74,7 +78,36 @@ impl Drop for Dying {
         if !self.buried {
             let input = Input::DeadLetterFailed { offset: self.offset };
             self.queue.machine.lock().step(self.now, input, &mut Vec::new());
+            self.timer.notify_one();
         }
+    }
+}
+
+/// Leases that were taken for a worker that does not know of them yet. Dropped before it does, because the request was
+/// given up or storing them failed, they are given back.
+struct Untold<'a> {
+    broker: &'a Broker,
+    queue: &'a Arc<Queue>,
+    member: &'a str,
+    offsets: OffsetRange,
+    told: bool,
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        let outcomes = (self.offsets.start..self.offsets.end).map(|offset| (offset, ShareOutcome::Release)).collect();
+        let mut dying = Vec::new();
+        let mut machine = self.queue.machine.lock();
+        let mut effects = Vec::new();
+        let release = Input::Acknowledge { member: self.member.to_owned(), outcomes };
+        machine.step(self.broker.clock.instant(), release, &mut effects);
+        self.broker.sort_out(self.queue, effects, &mut dying);
+        drop(machine);
+        // Those that were on their last delivery are buried a little later.
+        drop(dying);
     }
 }
 
@@ -87,7 +120,9 @@ impl Shares {
         self.queues.lock().values().filter_map(|queue| queue.machine.lock().next_deadline()).min()
     }
 
-    fn queue(&self, group: &GroupId, partition: &Arc<Partition>, config: &TopicConfig) -> Arc<Queue> {
+    /// The queue of a group on a partition. Fails for a partition whose topic was deleted: a request that was under
+    /// way then must not leave a queue behind for the next topic of that name.
+    fn queue(&self, group: &GroupId, partition: &Arc<Partition>, config: &TopicConfig) -> Result<Arc<Queue>> {
         let key = (group.clone(), partition.name.clone());
         let fresh = || {
             let start = partition.offsets().log_start_offset;
@@ -99,9 +134,15 @@ impl Shares {
                 machine: Mutex::new(machine),
                 changes: AtomicU64::new(0),
                 bell: watch::Sender::new(0),
+                retired: AtomicBool::new(false),
             })
         };
-        self.queues.lock().entry(key).or_insert_with(fresh).clone()
+        let mut queues = self.queues.lock();
+        // Looked at under the lock: a deletion closes the partition first and forgets its queues then.
+        match &partition.watch().borrow().failed {
+            Some(error @ Error::UnknownTopic { .. }) => Err(error.clone()),
+            _ => Ok(queues.entry(key).or_insert_with(fresh).clone()),
+        }
     }
 }
 
@@ -125,13 +166,10 @@ impl Broker {
             let turn = self.shares.turn.fetch_add(1, Ordering::Relaxed) as usize;
             let n = topic.partitions.len();
             for partition in (0..n).map(|i| &topic.partitions[(turn + i) % n]) {
-                let queue = self.shares.queue(&group, partition, &topic.config);
-                let (mut bell, mut progress) = (queue.bell.subscribe(), partition.watch());
-                if let Some(error) = &progress.borrow_and_update().failed
-                    && matches!(error, Error::UnknownTopic { .. })
-                {
-                    return Err(error.clone());
-                }
+                let mut progress = partition.watch();
+                progress.mark_unchanged();
+                let queue = self.shares.queue(&group, partition, &topic.config)?;
+                let mut bell = queue.bell.subscribe();
                 let leased = self.lease_from(&state, &queue, &member, max_records, topic.config.lease).await?;
                 if !leased.is_empty() {
                     return Ok(leased);
@@ -175,7 +213,8 @@ impl Broker {
                                 Effect::Leased { deliveries, .. } => Some(*deliveries),
                                 _ => None,
                             });
-                            Ok(Some((read, position, deliveries.expect("an acquisition leases"))))
+                            let untold = Untold { broker: self, queue, member, offsets: wanted, told: false };
+                            Ok(Some((read, position, deliveries.expect("an acquisition leases"), untold)))
                         }
                         Err(error) => {
                             machine.step(now, Input::NotPersisted, &mut Vec::new());
@@ -187,9 +226,10 @@ impl Broker {
             }
         };
         self.bury_all(state, dying).await;
-        let Some((read, position, delivery)) = acquired? else { return Ok(Vec::new()) };
+        let Some((read, position, delivery, mut untold)) = acquired? else { return Ok(Vec::new()) };
         self.timer.notify_one();
         self.stored(state, position).await?;
+        untold.told = true;
         let partition = &queue.partition.name;
         let leased = |record| LeasedRecord { partition: partition.clone(), record, delivery, lease };
         Ok(read.into_iter().map(leased).collect())
@@ -206,7 +246,7 @@ impl Broker {
         let (mut refused, mut dying, mut last) = (None, Vec::new(), None);
         for (partition, outcomes) in by_partition {
             let topic = self.topic(&partition.topic)?;
-            let queue = self.shares.queue(&group, topic.partition(partition.partition)?, &topic.config);
+            let queue = self.shares.queue(&group, topic.partition(partition.partition)?, &topic.config)?;
             let mut machine = queue.machine.lock();
             let now = self.clock.instant();
             let mut effects = Vec::new();
@@ -255,8 +295,8 @@ impl Broker {
                 Effect::Refused(error) => refused = refused.or(Some(error)),
                 Effect::Available { .. } | Effect::Finished { .. } => ring = true,
                 Effect::DeadLetter { offset, deliveries, reason } => {
-                    let (queue, now) = (queue.clone(), self.clock.instant());
-                    dying.push(Dying { queue, offset, deliveries, reason, buried: false, now });
+                    let (queue, now, timer) = (queue.clone(), self.clock.instant(), self.timer.clone());
+                    dying.push(Dying { queue, offset, deliveries, reason, buried: false, now, timer });
                 }
                 Effect::Leased { .. } => {}
             }
@@ -271,6 +311,9 @@ impl Broker {
     fn store(&self, state: &Topic, queue: &Queue, machine: &SharePartition, change: Change) -> Result<Offset> {
         let log = state.partition(0)?;
         let (group, partition) = (queue.group.clone(), queue.partition.name.clone());
+        if queue.retired.load(Ordering::Relaxed) {
+            return Err(Error::UnknownGroup { group: group.to_string(), did_you_mean: None });
+        }
         let topic_id = queue.partition.topic_id;
         if queue.changes.fetch_add(1, Ordering::Relaxed) % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1 {
             let (group, partition, change) = (group.clone(), partition.clone(), machine.snapshot());
@@ -392,7 +435,7 @@ impl Broker {
                 if whole {
                     self.shares.queues.lock().remove(&(group.clone(), partition.clone()));
                 }
-                let queue = self.shares.queue(&group, topic.partition(partition.partition)?, &topic.config);
+                let queue = self.shares.queue(&group, topic.partition(partition.partition)?, &topic.config)?;
                 queue.machine.lock().replay(&change);
             }
             Ok(())
@@ -403,8 +446,10 @@ impl Broker {
         let state = self.ensure_internal(SHARE_STATE).await?;
         let position = {
             let mut queues = self.shares.queues.lock();
-            let of_group = queues.iter().filter(|((group, _), _)| *group == request.group);
-            let leased: u64 = of_group.map(|(_, queue)| queue.machine.lock().leased()).sum();
+            let of_group: Vec<_> = queues.values().filter(|queue| queue.group == request.group).cloned().collect();
+            // Held until the record is in the log, so that no change of these queues comes behind it.
+            let machines: Vec<_> = of_group.iter().map(|queue| queue.machine.lock()).collect();
+            let leased: u64 = machines.iter().map(|machine| machine.leased()).sum();
             if leased > 0 {
                 let (group, members) = (request.group.to_string(), leased as usize);
                 return Err(Error::GroupNotEmpty { group, members });
@@ -412,6 +457,10 @@ impl Broker {
             let record = ShareRecord::Deleted { group: request.group.clone() };
             let position = state.partition(0)?.append(&one_record(&record, self.clock.now()))?.last_offset;
             queues.retain(|(group, _), _| *group != request.group);
+            for queue in &of_group {
+                queue.retired.store(true, Ordering::Relaxed);
+                queue.ring();
+            }
             position
         };
         self.stored(&state, position).await

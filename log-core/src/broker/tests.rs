@@ -1,11 +1,13 @@
 //! The broker through its client, on the machine's disk and on a simulated one with a clock that stands still.
 
+use super::Broker;
 use crate::client::Log;
 use crate::env::{Clock, SimDisk};
 use crate::record::Record;
 use crate::types::{Error, Offset, OffsetSpec, Timestamp, TopicName, TopicPartition, TopicSpec};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,12 @@ impl Sim {
     }
     async fn open(&self) -> Log {
         self.try_open().await.expect("it opens")
+    }
+    /// The log with the broker behind it.
+    fn broker(&self) -> (Arc<Broker>, Log) {
+        let disk = Arc::new(self.disk.clone());
+        let broker = Broker::open(disk, self.clock.clone(), Path::new("/data")).expect("it opens");
+        (broker.clone(), Log::over(broker))
     }
     async fn try_open(&self) -> crate::Result<Log> {
         Log::open_on(Arc::new(self.disk.clone()), self.clock.clone(), "/data").await

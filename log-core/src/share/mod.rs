@@ -168,11 +168,11 @@ impl SharePartition {
         self.advance();
     }
 
-    /// Handles one input. Leases that ran out by `now` end first.
+    /// Handles one input. Leases that ran out by `now` end first, except with inputs that have no effects.
     pub(crate) fn step(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
         let answer = matches!(input, Input::Persisted | Input::NotPersisted);
         assert_eq!(answer, self.proposed.is_some(), "a proposal is answered before anything else: {input}");
-        if !answer {
+        if !answer && !matches!(input, Input::DeadLetterFailed { .. }) {
             self.expire(now, effects);
         }
         match input {

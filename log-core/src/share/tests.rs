@@ -290,3 +290,17 @@ proptest! {
         prop_assert_eq!(driver.machine.unfinished(known.len() as Offset), 0, "no record is stuck");
     }
 }
+
+#[test]
+fn a_dead_letter_that_failed_does_not_swallow_what_else_is_due() {
+    let mut driver = Driver::new(1);
+    for _ in 0..2 {
+        driver.step(Input::Acquire { member: "w".into(), max: 1, high_watermark: 2 });
+    }
+    driver.step(Input::Acknowledge { member: "w".into(), outcomes: vec![(0, ShareOutcome::Reject)] });
+    driver.now = Instant(0) + LEASE;
+    // The broker says so where it has no use for effects.
+    driver.step(Input::DeadLetterFailed { offset: 0 });
+    let effects = driver.step(Input::Tick);
+    assert!(matches!(&effects[..], [Effect::DeadLetter { offset: 1, .. }]), "{effects:?}");
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::client::Queue;
+use futures::FutureExt as _;
 
 async fn next(queue: &mut Queue<String>) -> Option<crate::client::Job<String>> {
     queue.next_within(Duration::ZERO).await.unwrap()
@@ -171,4 +172,58 @@ async fn the_rest_of_a_dropped_worker_goes_to_another() {
         job.ack().await.unwrap();
     }
     assert_eq!(taken, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_worker_that_waited_while_its_topic_was_deleted_does_not_haunt_the_next_of_that_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path()).await.unwrap();
+    create(&log, "jobs", 1).await;
+    let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+    let waits = tokio::spawn(async move { worker.next().await.unwrap_err() });
+    tokio::task::yield_now().await;
+    log.admin().delete_topic("jobs").await.unwrap();
+    assert!(matches!(waits.await.unwrap(), Error::UnknownTopic { .. }));
+    create(&log, "jobs", 1).await;
+    log.send("jobs", &"new".to_string()).await.unwrap();
+    let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+    assert_eq!(next(&mut worker).await.as_deref().map(String::as_str), Some("new"));
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_could_not_be_written_is_tried_again_without_being_asked() {
+    let sim = Sim::new();
+    let (_, log) = sim.broker();
+    let mut spec = TopicSpec::new("jobs", 1).unwrap();
+    spec.config.deliveries_max = 1;
+    log.admin().create_topic(spec).await.unwrap();
+    fill(&log, "jobs", 1).await;
+    let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+    next(&mut worker).await.expect("a job");
+    log.close().await.unwrap();
+
+    let (broker, log) = sim.broker();
+    let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+    sim.disk.set_capacity(Some(0));
+    assert!(next(&mut worker).await.is_none(), "it was delivered once");
+    assert!(broker.timer.notified().now_or_never().is_some(), "the timer knows that there is something to do");
+    sim.disk.set_capacity(None);
+    sim.clock.advance(MINUTE);
+    assert!(next(&mut worker).await.is_none());
+    assert_eq!(values(&log, "jobs.dead", 0).await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_waiting_while_it_is_given_a_job_gives_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path()).await.unwrap();
+    create(&log, "jobs", 1).await;
+    log.send("jobs", &"now".to_string()).await.unwrap();
+    let mut first = log.queue::<String>("jobs", "w").await.unwrap();
+    let mut second = log.queue::<String>("jobs", "w").await.unwrap();
+    // Dropped while the delivery count is on its way to the disk.
+    let given = first.next_within(MINUTE).now_or_never();
+    assert!(given.is_none(), "a sync takes longer than a poll");
+    let job = next(&mut second).await.expect("the job is not leased to nobody");
+    assert_eq!(job.delivery(), 2);
 }
