@@ -8,7 +8,7 @@ use super::Broker;
 use super::metadata::{one_record, replay};
 use super::topics::{CONSUMER_OFFSETS, nearest};
 use crate::codec::from_bincode;
-use crate::group::{Effect, GroupRecord, Input, StoredOffset};
+use crate::group::{Committed, Effect, GroupRecord, Input, StoredOffset};
 use crate::service::{
     CommitOffsets, CommittedOffset, CommittedOffsets, DeleteGroup, DescribeGroups, GroupDescription, GroupKind,
     GroupMember, GroupPartition, Heartbeat, JoinGroup, JoinedGroup, LeaveGroup,
@@ -123,7 +123,8 @@ impl Broker {
     pub(super) fn committed(&self, request: &CommittedOffsets) -> Vec<CommittedOffset> {
         let groups = self.groups.lock();
         let Some(group) = groups.group(&request.group) else { return Vec::new() };
-        let committed = group.offsets.iter().map(|(partition, committed)| CommittedOffset {
+        let current = group.offsets.iter().filter(|(partition, committed)| self.is_current(partition, committed));
+        let committed = current.map(|(partition, committed)| CommittedOffset {
             partition: partition.clone(),
             offset: committed.offset,
             committed_at: committed.at,
@@ -138,7 +139,8 @@ impl Broker {
                 let assigned = group.members.values().flat_map(|member| member.assignment.iter());
                 let mut positions: BTreeMap<TopicPartition, Option<Offset>> =
                     assigned.map(|tp| (tp.clone(), None)).collect();
-                positions.extend(group.offsets.iter().map(|(tp, committed)| (tp.clone(), Some(committed.offset))));
+                let current = group.offsets.iter().filter(|(tp, committed)| self.is_current(tp, committed));
+                positions.extend(current.map(|(tp, committed)| (tp.clone(), Some(committed.offset))));
                 positions
             };
             let of_group = |(id, group): (&GroupId, &crate::group::Group)| {
@@ -171,6 +173,12 @@ impl Broker {
         }
         described.retain(|known| wanted.contains(&known.group));
         Ok(described)
+    }
+
+    /// Whether the topic that an offset was committed for is there. A commit may become durable just after its topic
+    /// was deleted, and counts for no other of that name.
+    fn is_current(&self, partition: &TopicPartition, committed: &Committed) -> bool {
+        self.topics.get(&partition.topic).is_some_and(|topic| topic.id == committed.topic_id)
     }
 
     /// How far a group is behind on a partition; `None` for one that is gone.

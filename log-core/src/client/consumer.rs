@@ -233,6 +233,8 @@ impl Consumer {
     /// Joins, or joins again, and takes up the committed positions of what is assigned.
     async fn join(&mut self) -> Result<()> {
         self.stop_heartbeats();
+        // Until all of it is done; a join that fails or is given up half-way starts again in the next `poll`.
+        self.stale.flag.store(true, Ordering::Release);
         let mut request = JoinGroup {
             group: self.group.clone(),
             member: self.member.clone(),
@@ -248,7 +250,6 @@ impl Consumer {
         };
         self.member = joined.member;
         self.generation = joined.generation;
-        self.stale = Arc::default();
         let committed = self.service.committed_offsets(CommittedOffsets { group: self.group.clone() }).await?;
         let committed: BTreeMap<_, _> = committed.into_iter().map(|c| (c.partition, c.offset)).collect();
         let fresh = joined.assignment.iter().filter(|tp| !committed.contains_key(tp));
@@ -265,6 +266,7 @@ impl Consumer {
             self.partitions.insert(tp.clone(), position);
         }
         self.order = joined.assignment.into();
+        self.stale = Arc::default();
         self.start_heartbeats();
         Ok(())
     }

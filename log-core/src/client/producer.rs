@@ -314,6 +314,13 @@ struct LaneState {
     keep: Option<Arc<dyn Service>>,
 }
 
+impl LaneState {
+    /// Whether the batch that gathers may wait for more records.
+    fn lingers(&self) -> bool {
+        !(self.queue.is_empty() || self.queue.has_full() || self.hurry || self.closed)
+    }
+}
+
 impl Lane {
     fn new(settings: &Settings, partition: TopicPartition, config: &crate::types::TopicConfig) -> Arc<Self> {
         let max = config.batch_bytes_max.min(limits::BATCH_BYTES_HARD_MAX);
@@ -334,14 +341,15 @@ impl Lane {
 async fn drain(lane: Arc<Lane>, route: Arc<Route>, service: Weak<dyn Service>, common: Arc<Common>) {
     let mut next_sequence = None;
     loop {
-        let lingers = {
-            let state = lane.state.lock();
-            !(common.settings.linger.is_zero() || state.queue.is_empty() || state.queue.has_full() || state.hurry)
-                && service.upgrade().is_some_and(|service| !service.clock().is_manual())
-        };
-        if lingers {
-            // Either it is woken, by a full batch or a flush, or the time is over: both send.
-            let _ = tokio::time::timeout(common.settings.linger, lane.wake.notified()).await;
+        if !common.settings.linger.is_zero() && service.upgrade().is_some_and(|service| !service.clock().is_manual()) {
+            // A record that comes meanwhile wakes it too, and does not end the wait.
+            let worth_sending = async {
+                while lane.state.lock().lingers() {
+                    lane.wake.notified().await;
+                }
+            };
+            // Either there is reason to send or the time is over: both send.
+            let _ = tokio::time::timeout(common.settings.linger, worth_sending).await;
         }
         let (batch, keep) = {
             let mut state = lane.state.lock();

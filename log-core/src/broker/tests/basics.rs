@@ -1,6 +1,7 @@
 //! Topics, producing, reading, and opening again.
 
 use super::*;
+use crate::record::BatchHeader;
 
 #[tokio::test]
 async fn what_is_sent_is_read_in_order_by_key_on_any_number_of_partitions() {
@@ -182,4 +183,20 @@ async fn a_long_poll_wakes_for_a_record_and_for_the_close() {
     let (first, second) = waits.await.unwrap();
     assert_eq!(first.partition, partition("lines", 2));
     assert!(matches!(second, Err(Error::Closed)));
+}
+
+#[tokio::test]
+async fn a_producer_that_lingers_gathers_what_comes_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path()).await.unwrap();
+    create(&log, "lines", 1).await;
+    let producer = log.producer().linger(Duration::from_secs(3600)).build();
+    for value in ["a", "b", "c"] {
+        drop(producer.send(&topic("lines"), record("", value)).await.unwrap());
+        tokio::task::yield_now().await;
+    }
+    producer.flush().await.unwrap();
+    let bytes = log.reader(partition("lines", 0), 0).next_bytes(Duration::ZERO).await.unwrap();
+    let first = BatchHeader::parse(&bytes).unwrap().unwrap();
+    assert_eq!(first.last_offset(), 2, "one batch");
 }

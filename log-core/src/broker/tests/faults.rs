@@ -137,7 +137,7 @@ async fn a_flipped_bit_in_the_metadata_log_is_damage_also_after_a_kill() {
     let path = Path::new("/data/meta/00000000000000000000.log");
     let len = sim.disk.open(path, OpenMode::Read).unwrap().len().unwrap();
     sim.disk.flip_bit(path, len - 1, 0);
-    let error = sim.try_open().await.err().expect("a topic would be missing");
+    let error = sim.try_open().await.expect_err("a topic would be missing");
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
 }
 

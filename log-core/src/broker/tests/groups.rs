@@ -1,6 +1,8 @@
 //! Consumer groups through the client.
 
 use super::*;
+use crate::group::{GroupRecord, Input, StoredOffset};
+use crate::types::GroupId;
 
 async fn drain(consumer: &mut crate::Consumer) -> Vec<String> {
     let mut values = Vec::new();
@@ -133,4 +135,44 @@ async fn a_member_on_the_machines_clock_is_told_of_a_new_generation() {
     while a.assignment().len() != 2 {
         a.poll(1, Duration::from_millis(20)).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_commit_that_was_on_its_way_when_its_topic_was_deleted_does_not_count_for_the_next_of_that_name() {
+    let sim = Sim::new();
+    let (broker, log) = sim.broker();
+    create(&log, "lines", 1).await;
+    let topic_id = log.admin().describe_topic("lines").await.unwrap().id;
+    log.admin().delete_topic("lines").await.unwrap();
+    let (group, partition) = (GroupId::new("g").unwrap(), partition("lines", 0));
+    let offsets = vec![StoredOffset { partition, topic_id, offset: 5 }];
+    let record = GroupRecord::Offsets { group, offsets, at: START };
+    broker.group_step(Input::Stored { record, position: 0 });
+
+    create(&log, "lines", 1).await;
+    fill(&log, "lines", 10).await;
+    let group = log.admin().describe_group("g").await;
+    assert!(group.is_err() || group.unwrap().partitions.iter().all(|p| p.lag_records == 10));
+    let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    assert_eq!(drain(&mut consumer).await, numbers(0..10));
+}
+
+#[tokio::test]
+async fn a_member_that_could_not_join_again_tries_again_and_keeps_nothing_of_what_it_had() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 2).await;
+    fill(&log, "lines", 10).await;
+    let consumer = || log.consumer("g").topics(["lines"]).from(OffsetSpec::At(START));
+    let mut a = consumer().start().await.unwrap();
+    let id = log.admin().describe_topic("lines").await.unwrap().id;
+    let path = format!("/data/t/{id}/0/00000000000000000000.log");
+    sim.disk.flip_bit(Path::new(&path), 66, 0);
+    let _b = consumer().start().await.unwrap();
+    for _ in 0..2 {
+        assert!(matches!(a.poll(1, Duration::ZERO).await, Err(Error::Corrupt { .. })), "where to start is not known");
+    }
+    sim.disk.flip_bit(Path::new(&path), 66, 0);
+    drain(&mut a).await;
+    assert_eq!(a.assignment(), [partition("lines", 0)]);
 }
