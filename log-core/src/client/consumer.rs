@@ -136,6 +136,9 @@ impl Consumer {
     ///
     /// Joins again by itself when the group has moved on. Records are handed out partition by partition, each in
     /// order, in turn.
+    ///
+    /// Fails with `Corrupt` or `OffsetOutOfRange` when a partition cannot be read any further, and goes on with the
+    /// others when it is called again.
     pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
         let clock = self.service.clock();
         let deadline = clock.instant() + wait;
@@ -338,9 +341,13 @@ impl Consumer {
             fetched = self.service.fetch(request) => fetched?,
             () = self.stale.wake.notified() => return Ok(false),
         };
-        let mut any = false;
+        let (mut any, mut silent) = (false, None);
         for answer in fetched {
             let Some(position) = self.partitions.get_mut(&answer.partition) else { continue };
+            if answer.batches.is_empty() && position.fetch != answer.offsets.high_watermark {
+                let (partition, offset) = (answer.partition.clone(), position.fetch);
+                silent.get_or_insert(FetchPartition { partition, offset, max_bytes });
+            }
             for record in records(answer.batches) {
                 let record = record?;
                 if record.offset >= position.fetch {
@@ -349,6 +356,11 @@ impl Consumer {
                     any = true;
                 }
             }
+        }
+        if let Some(partition) = silent {
+            // Next to partitions that have records, one that cannot be read says nothing; asked alone, it says why.
+            let request = Fetch { partitions: vec![partition], max_wait: Duration::ZERO, min_bytes: 0 };
+            self.service.fetch(request).await?;
         }
         Ok(any)
     }

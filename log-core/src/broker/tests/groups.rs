@@ -176,3 +176,33 @@ async fn a_member_that_could_not_join_again_tries_again_and_keeps_nothing_of_wha
     drain(&mut a).await;
     assert_eq!(a.assignment(), [partition("lines", 0)]);
 }
+
+#[tokio::test]
+async fn a_partition_that_cannot_be_read_is_told_also_while_others_are_busy() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 2).await;
+    let producer = log.producer().build();
+    let send = async |partition, value: String| {
+        producer.send_to(&topic("lines"), partition, record("", value)).await.unwrap().await.unwrap();
+    };
+    send(0, "damaged".into()).await;
+    let id = log.admin().describe_topic("lines").await.unwrap().id;
+    sim.disk.flip_bit(Path::new(&format!("/data/t/{id}/0/00000000000000000000.log")), 66, 0);
+    let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    let (mut errors, mut read) = (0, Vec::new());
+    for i in 0..5 {
+        send(1, i.to_string()).await;
+        match consumer.poll(10, Duration::ZERO).await {
+            Ok(records) => read.extend(records),
+            Err(error) => {
+                assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+                errors += 1;
+            }
+        }
+    }
+    assert!(errors > 0, "nobody noticed");
+    read.extend(consumer.poll(10, Duration::ZERO).await.unwrap_or_default());
+    let read: Vec<_> = read.iter().map(|read| (read.partition.partition, read.record.offset)).collect();
+    assert_eq!(read, [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4)], "and the others are read");
+}
