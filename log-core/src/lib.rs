@@ -69,6 +69,6 @@ pub use client::{
 pub use codec::{Codec, DecodeError, Json};
 pub use record::{Compression, Header, Record, StoredRecord};
 pub use types::{
-    Error, ErrorKind, GroupId, Offset, OffsetSpec, PartitionIndex, Result, Timestamp, TopicConfig, TopicName,
+    Error, ErrorKind, GroupId, Offset, OffsetSpec, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName,
     TopicPartition, TopicSpec,
 };

@@ -8,7 +8,7 @@ use crate::{Codec, Key, Result, Topic, Topology, Value};
 use std::collections::BTreeMap;
 use tailwater_log::env::Rng;
 use tailwater_log::record::partition_for_key;
-use tailwater_log::{Record, StoredRecord, Timestamp, TopicName};
+use tailwater_log::{Record, StoredRecord, Timestamp, TopicId, TopicName};
 
 pub(crate) struct Bench {
     plan: Plan,
@@ -39,12 +39,15 @@ impl Bench {
     /// Throws the tasks away and builds them from what they committed.
     pub(crate) fn restart(&mut self) {
         let subs = vec![self.partitions; self.plan.subs.len()];
+        let inputs = self.plan.subs.iter().flat_map(|sub| &sub.inputs).enumerate();
+        let topics =
+            inputs.map(|(n, input)| (input.topic.clone(), TopicId(uuid::Uuid::from_u128(n as u128)))).collect();
         self.tasks.clear();
         for sub in 0..subs.len() {
             for partition in 0..self.partitions {
                 let id = TaskId { sub, partition };
                 let outputs = vec![self.partitions; self.plan.subs[sub].outputs.len()];
-                let mut task = Task::new(&self.plan, id, &subs, &outputs);
+                let mut task = Task::new(&self.plan, id, &subs, &outputs, &topics);
                 let mut restore = Restore::default();
                 for record in self.changelogs.entry(id).or_default() {
                     task.restore_record(&mut restore, record.clone()).unwrap();

@@ -58,7 +58,9 @@
 //! # What is promised
 //!
 //! * State reflects every record of the sources exactly once, also across crashes: changed rows and input positions
-//!   are committed together, and what is written twice to a repartition topic is dropped.
+//!   are committed together, and what is written twice to a repartition topic is dropped. The exception is a `key_by`
+//!   behind a `count`, `reduce` or `aggregate`: after a crash it gets their results since the last commit again, so
+//!   what stands behind it should take the last value of a key, not add values up.
 //! * Output topics get every result at least once: after a crash, those since the last commit are written again.
 //! * Closures must be deterministic: after a crash they see some records again and must say the same.
 //! * Time is event time. A record is late when the watermark of its own source partition had passed its window as it

@@ -16,9 +16,14 @@ impl Timestamp {
     pub const MAX: Self = Self(i64::MAX);
 
     /// The start of the tumbling window of `size` (at least 1 ms) that holds this moment.
+    /// Saturates at the beginning of time.
     pub const fn floor(self, size: Duration) -> Self {
-        let size = size.as_millis() as i64;
-        Self(self.0 - self.0.rem_euclid(if size < 1 { 1 } else { size }))
+        let size = match size.as_millis() {
+            0 => 1,
+            size if size > i64::MAX as u128 => i64::MAX,
+            size => size as i64,
+        };
+        Self(self.0.saturating_sub(self.0.rem_euclid(size)))
     }
 }
 
@@ -102,5 +107,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         assert_eq!(Timestamp(3_600_001).floor(hour), Timestamp(3_600_000));
         assert_eq!(Timestamp(-1).floor(hour), Timestamp(-3_600_000));
+        assert_eq!(Timestamp::MIN.floor(hour), Timestamp::MIN);
+        assert_eq!(Timestamp(5).floor(Duration::MAX), Timestamp(0));
     }
 }

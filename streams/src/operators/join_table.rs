@@ -1,7 +1,9 @@
 //! `join` and `left_join`: a stream with the current row of a table.
 //!
 //! Within a task inputs are merged by record timestamp, tables first, so a record meets the row as of its own
-//! timestamp, or as of now when the table has no newer row. The table's changes alone produce nothing.
+//! timestamp, or as of now when the table has no newer row. The table's changes alone produce nothing. A table that is
+//! made from the same records as the stream (its own count, say) is read after each record, because such a task takes
+//! records one by one.
 
 use super::{Built, Cx, Edge, Edges, Operator, Out};
 use crate::data::Rec;

@@ -91,13 +91,13 @@ impl<K: Key, V: Data> WindowedStream<K, V> {
         let (windows, emit) = (self.windows, self.emit);
         let inputs = vec![self.port];
         let held = match emit {
-            Emit::OnClose => windows.size + windows.lateness,
+            Emit::OnClose => windows.size.saturating_add(windows.lateness),
             Emit::OnUpdate => std::time::Duration::ZERO,
         };
         let node = self.graph.add(Node {
             operator,
             kind: Kind::Store { name: name.into() },
-            hold: self.graph.hold(&inputs) + held,
+            hold: self.graph.hold(&inputs).saturating_add(held),
             inputs,
             reads: Vec::new(),
             build: Arc::new(move |b| {

@@ -2,12 +2,13 @@
 
 use super::Options;
 use super::progress::TaskProgress;
-use super::runner::Runner;
+use super::runner::{Runner, panic_message};
 use super::setup::{Layout, prepare};
 use crate::task::TaskId;
 use crate::topology::Topology;
 use crate::topology::plan::Plan;
 use crate::{Error, Result};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tailwater_log::service::ListOffsets;
@@ -244,7 +245,9 @@ fn worker(shared: Shared, ids: &[TaskId], started: oneshot::Sender<Started>) {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(work).map(drop),
+        // User code's panics are caught where it is called. Any other must not leave those who wait for the job waiting.
+        Ok(runtime) => std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(work).map(drop)))
+            .unwrap_or_else(|panic| Err(Error::Runtime { why: panic_message(&*panic) })),
         Err(e) => Err(Error::Runtime { why: e.to_string() }),
     };
     if let Err(error) = result {

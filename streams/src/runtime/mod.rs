@@ -8,6 +8,8 @@
 //! between them repeats outputs and never loses one, and state is always that of the positions it was committed with.
 
 mod app;
+#[cfg(test)]
+mod fault_tests;
 mod options;
 mod progress;
 mod runner;

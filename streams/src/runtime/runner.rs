@@ -7,13 +7,18 @@ use crate::task::epoch::Restore;
 use crate::task::{Task, TaskId};
 use crate::topology::plan::Plan;
 use crate::{Error, Result};
+use futures::FutureExt;
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tailwater_log::record::records;
 use tailwater_log::service::{CommitOffsets, CommittedOffsets, Fetch, FetchPartition, ListOffsets};
 use tailwater_log::types::Instant;
-use tailwater_log::{Log, Offset, OffsetSpec, Producer, StoredRecord, Timestamp, TopicName, TopicPartition};
+use tailwater_log::{
+    Delivery, Log, Offset, OffsetSpec, PartitionIndex, Producer, Record, StoredRecord, Timestamp, TopicName,
+    TopicPartition,
+};
 use tokio::sync::watch;
 
 /// Records that are processed before the outbox is sent.
@@ -40,6 +45,22 @@ pub(crate) struct Runner {
     progress: watch::Sender<TaskProgress>,
 }
 
+/// The error of a record that was turned away at once, as one over the limit is; all others come out of `flush`,
+/// before anything is committed.
+fn refused(delivery: Delivery) -> Result<()> {
+    match delivery.now_or_never() {
+        Some(Err(error)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What a panic said.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    (panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
+}
+
 impl Runner {
     /// Builds the task and brings it to its last commit.
     pub(crate) async fn start(
@@ -50,13 +71,15 @@ impl Runner {
         id: TaskId,
     ) -> Result<(Self, watch::Receiver<TaskProgress>)> {
         let sub = &plan.subs[id.sub];
-        let task = Task::new(plan, id, &layout.partitions, &layout.outputs[id.sub]);
+        let task = Task::new(plan, id, &layout.partitions, &layout.outputs[id.sub], &layout.topics);
         let (progress, watcher) = watch::channel(TaskProgress { task: id.to_string(), ..TaskProgress::default() });
         let mut runner = Self {
             log: log.clone(),
             plan: plan.clone(),
             options,
-            producer: log.producer().build(),
+            // Idempotent, because such a producer stops at the first batch that fails: a later one would leave a hole
+            // before it that a repartition topic's reader takes for repeats, or cut rows out of an epoch.
+            producer: log.producer().idempotent(id.producer(&plan.app)).build(),
             outputs: sub.outputs.iter().map(|output| output.topic.clone()).collect(),
             changelog: sub.changelog.clone().map(|topic| TopicPartition::new(topic, id.partition)),
             pass: 0,
@@ -115,16 +138,14 @@ impl Runner {
             for record in batch {
                 let at = record.offset;
                 offset = at + 1;
-                self.task.restore_record(&mut restore, record).map_err(|e| bad(format!("offset {at}: {}", e.why)))?;
+                let restored = self.guarded(|task| Ok(task.restore_record(&mut restore, record)))?;
+                restored.map_err(|e| bad(format!("offset {at}: {}", e.why)))?;
             }
             if offset >= high_watermark {
                 break;
             }
         }
-        let Some(commit) = restore.commit else { return Ok(Vec::new()) };
-        self.task.resume(&commit);
-        let named = |partition: &&TopicPartition| commit.inputs.iter().any(|row| row.topic == partition.topic.as_str());
-        Ok(self.task.inputs.iter().map(|input| &input.partition).filter(named).cloned().collect())
+        Ok(restore.commit.map(|commit| self.task.resume(&commit)).unwrap_or_default())
     }
 
     /// Without state, positions are those of the group.
@@ -253,10 +274,7 @@ impl Runner {
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Task) -> Result<T>) -> Result<T> {
         let task = &mut self.task;
         std::panic::catch_unwind(AssertUnwindSafe(|| work(task))).unwrap_or_else(|panic| {
-            let message = (panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "a panic without a message".into());
-            Err(Error::Panicked { task: self.task.id.to_string(), message })
+            Err(Error::Panicked { task: self.task.id.to_string(), message: panic_message(&*panic) })
         })
     }
 
@@ -282,13 +300,16 @@ impl Runner {
     async fn send(&mut self) -> Result<()> {
         for out in self.task.take_outbox() {
             let topic = &self.outputs[out.output];
-            // Failures come out of `flush`, before anything is committed.
-            let _delivery = match out.partition {
-                Some(partition) => self.producer.send_to(topic, partition, out.record).await?,
-                None => self.producer.send(topic, out.record).await?,
+            match out.partition {
+                Some(partition) => self.send_to(topic, partition, out.record).await?,
+                None => refused(self.producer.send(topic, out.record).await?)?,
             };
         }
         Ok(())
+    }
+
+    async fn send_to(&self, topic: &TopicName, partition: PartitionIndex, record: Record) -> Result<()> {
+        refused(self.producer.send_to(topic, partition, record).await?)
     }
 
     /// How long until a commit is due; `None` when there is nothing to commit.
@@ -312,16 +333,16 @@ impl Runner {
     pub(crate) async fn commit(&mut self) -> Result<()> {
         for out in self.task.announce() {
             let (topic, partition) = (&self.outputs[out.output], out.partition.unwrap_or_default());
-            self.producer.send_to(topic, partition, out.record).await?;
+            self.send_to(topic, partition, out.record).await?;
         }
         self.producer.flush().await?;
+        let now = self.log.clock().now();
+        let epoch = self.guarded(|task| Ok(task.commit(now)))?;
         if let Some(changelog) = &self.changelog {
-            for record in self.task.commit(self.log.clock().now()) {
-                self.producer.send_to(&changelog.topic, changelog.partition, record).await?;
+            for record in epoch {
+                self.send_to(&changelog.topic, changelog.partition, record).await?;
             }
             self.producer.flush().await?;
-        } else {
-            self.task.commit(Timestamp(0));
         }
         let positions = self.positions();
         if positions != self.committed {

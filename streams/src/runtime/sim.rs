@@ -154,6 +154,28 @@ impl Sim {
         world.job.iter().flat_map(|job| &job.progress).map(|progress| progress.borrow().clone()).collect()
     }
 
+    /// The disk, to inject faults.
+    #[cfg(test)]
+    pub(super) fn disk(&self) -> SimDisk {
+        self.world().disk.clone()
+    }
+
+    /// Deletes a topic and makes it again, empty, under the same name.
+    #[cfg(test)]
+    pub(super) fn recreate<K, V>(&self, topic: Topic<K, V>) {
+        let name = TopicName::new(topic.name()).expect("a topic name");
+        let mut world = self.world();
+        world.job = None;
+        world.run_to(async |log| Ok(log.admin().delete_topic(&name).await?)).expect("a topic to delete");
+        world.ensure_topic(&name);
+    }
+
+    /// Crashes the disk now and opens the log again.
+    #[cfg(test)]
+    pub(super) fn lose_power(&self) {
+        self.world().lose_power();
+    }
+
     fn world(&self) -> RefMut<'_, World> {
         self.world.borrow_mut()
     }
@@ -282,13 +304,17 @@ impl World {
         let within = self.rng.below(60);
         self.disk.crash_at(self.disk.ops() + within);
         while self.sweep(usize::MAX).is_ok_and(|progressed| progressed) {}
+        self.lose_power();
+        self.start()
+    }
+
+    fn lose_power(&mut self) {
         let seed = self.rng.next_u64();
         self.disk = self.disk.crash(seed);
         self.job = None;
         self.log = None;
         // A dropped log lets go of its directory when its tasks are gone.
         self.runtime.block_on(tokio::task::yield_now());
-        self.start()
     }
 
     fn drain(&mut self, topic: &TopicName) -> Result<Vec<StoredRecord>> {

@@ -15,7 +15,7 @@ use crate::state::{Row, Stores};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tailwater_log::codec::{from_bincode, to_bincode};
-use tailwater_log::{DecodeError, Offset, Record, Timestamp};
+use tailwater_log::{DecodeError, Offset, Record, Timestamp, TopicId};
 
 const BEGIN: u8 = 0;
 const ROW: u8 = 1;
@@ -33,13 +33,11 @@ pub(crate) struct Commit {
 /// Where a task is on one input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InputCommit {
-    pub(crate) topic: String,
+    pub(crate) topic_id: TopicId,
     /// The next offset to process.
     pub(crate) position: Offset,
     /// The partition's watermark.
     pub(crate) watermark: i64,
-    /// For a repartition topic, what each writing task last announced.
-    pub(crate) writers: Vec<Option<(i64, bool)>>,
     /// For a repartition topic, the last record seen of each source.
     pub(crate) repeats: Vec<(u64, Offset, u32)>,
 }

@@ -19,11 +19,12 @@
 //! To drop them because their position was seen would keep the first run's value, which the restarted state no longer
 //! agrees with, and so lose an update. They arrive at least once, the last one right.
 //!
-//! `source` is a hash of topic and partition (FNV-1a), so that it stays the same when a topology is changed.
+//! `source` is a hash of the topic's id and the partition (FNV-1a): it stays the same when a topology is changed, and a
+//! topic that is deleted and made again is another source.
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use tailwater_log::{Header, Offset, PartitionIndex, Record, StoredRecord, Timestamp, TopicPartition};
+use tailwater_log::{Header, Offset, PartitionIndex, Record, StoredRecord, Timestamp, TopicId};
 
 use crate::data::Origin;
 
@@ -149,9 +150,13 @@ impl Repeats {
     }
 }
 
-/// The number that stands for a topic partition in origins (FNV-1a, 64 bits).
-pub(crate) fn source_hash(partition: &TopicPartition) -> u64 {
-    let bytes = partition.topic.as_str().bytes().chain([0]).chain(partition.partition.to_be_bytes());
+/// The number that stands for a topic partition in origins.
+pub(crate) fn source_hash(topic: TopicId, partition: PartitionIndex) -> u64 {
+    hash(topic.0.into_bytes().into_iter().chain(partition.to_be_bytes()))
+}
+
+/// FNV-1a, 64 bits.
+pub(super) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 

@@ -9,10 +9,12 @@ use crate::operators::{Cx, Edges};
 use crate::topology::graph::{Kind, NodeId};
 use std::collections::VecDeque;
 use std::time::Duration;
-use tailwater_log::{Offset, PartitionIndex, StoredRecord, Timestamp, TopicPartition};
+use tailwater_log::{Offset, PartitionIndex, StoredRecord, Timestamp, TopicId, TopicPartition};
 
 pub(crate) struct Input {
     pub(crate) partition: TopicPartition,
+    /// Positions and origins are of this topic, and not of one that is made later under the same name.
+    pub(crate) topic_id: TopicId,
     pub(crate) table: bool,
     /// The nodes that read the source's edges.
     pub(crate) readers: Vec<NodeId>,
@@ -41,6 +43,7 @@ impl Input {
         input: &crate::topology::plan::Input,
         kind: &Kind,
         partition: PartitionIndex,
+        topic_id: TopicId,
         writers: Option<u32>,
         ingest: Box<dyn Ingest>,
     ) -> Self {
@@ -50,8 +53,9 @@ impl Input {
             _ => (crate::Watermarks::EventTime, Duration::ZERO),
         };
         Self {
-            source: source_hash(&partition),
+            source: source_hash(topic_id, partition.partition),
             partition,
+            topic_id,
             table: input.table,
             readers: input.readers.clone(),
             buffer: VecDeque::new(),
@@ -108,10 +112,9 @@ impl Input {
 
     pub(super) fn commit(&self) -> InputCommit {
         InputCommit {
-            topic: self.partition.topic.to_string(),
+            topic_id: self.topic_id,
             position: self.position,
             watermark: self.clock.watermark.0,
-            writers: self.writers.as_ref().map(Writers::rows).unwrap_or_default(),
             repeats: self.repeats.rows(),
         }
     }
@@ -119,9 +122,6 @@ impl Input {
     pub(super) fn resume(&mut self, row: &InputCommit) {
         self.seek(row.position);
         self.clock.watermark = Timestamp(row.watermark);
-        if let Some(writers) = &mut self.writers {
-            writers.restore(&row.writers);
-        }
         self.repeats = Repeats::restore(row.repeats.iter().copied());
     }
 }

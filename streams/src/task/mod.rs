@@ -27,9 +27,9 @@ use hop::{Announcement, Hop};
 use source::Arrival;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tailwater_log::{PartitionIndex, Record, StoredRecord, Timestamp};
+use tailwater_log::{PartitionIndex, Record, StoredRecord, Timestamp, TopicId, TopicName, TopicPartition};
 
-/// The most records in one batch.
+/// The most records in one batch, unless a join reads a table that is made from the same records.
 const BATCH_RECORDS_MAX: usize = 1024;
 
 /// Which task: displayed as `sub-topology/partition`.
@@ -37,6 +37,13 @@ const BATCH_RECORDS_MAX: usize = 1024;
 pub(crate) struct TaskId {
     pub(crate) sub: usize,
     pub(crate) partition: PartitionIndex,
+}
+
+impl TaskId {
+    /// The id under which the task's producer writes: the same whenever the task of this app runs.
+    pub(crate) fn producer(self, app: &str) -> i64 {
+        (hop::hash(format!("{app}\0{self}").bytes()) >> 1) as i64
+    }
 }
 
 impl std::fmt::Display for TaskId {
@@ -59,6 +66,8 @@ pub(crate) struct Task {
     /// Whether anything happened since the last commit.
     changed: bool,
     writers: Vec<Writer>,
+    /// The most records in one batch.
+    batch_max: usize,
 }
 
 struct Node {
@@ -79,8 +88,14 @@ struct Writer {
 
 impl Task {
     /// The task in its first state. `partitions` has the partitions of every sub-topology, `output_partitions` those
-    /// of this one's outputs.
-    pub(crate) fn new(plan: &Plan, id: TaskId, partitions: &[u32], output_partitions: &[u32]) -> Self {
+    /// of this one's outputs, `topics` the identities of the inputs' topics.
+    pub(crate) fn new(
+        plan: &Plan,
+        id: TaskId,
+        partitions: &[u32],
+        output_partitions: &[u32],
+        topics: &BTreeMap<TopicName, TopicId>,
+    ) -> Self {
         let sub = &plan.subs[id.sub];
         let (mut edges, mut cx) = (Edges::default(), Cx { watermark: Timestamp::MIN, ..Cx::default() });
         for &node in &sub.nodes {
@@ -108,7 +123,8 @@ impl Task {
         let input = |input: &crate::topology::plan::Input| {
             let source = sources.remove(&input.node).expect("every input is a source");
             let writers = input.writer.map(|writer| partitions[writer]);
-            Input::new(input, &plan.graph.nodes[input.node].kind, id.partition, writers, source)
+            let topic_id = topics[&input.topic];
+            Input::new(input, &plan.graph.nodes[input.node].kind, id.partition, topic_id, writers, source)
         };
         let mut inputs: Vec<Input> = sub.inputs.iter().map(input).collect();
         inputs.sort_by(|a, b| (!a.table, &a.partition.topic).cmp(&(!b.table, &b.partition.topic)));
@@ -119,7 +135,9 @@ impl Task {
             })
             .collect();
         let watermark = Timestamp::MIN;
-        Self { id, inputs, operators, edges, cx, watermark, idle: false, epoch: 0, changed: true, writers }
+        let batch_max =
+            if sub.nodes.iter().any(|node| plan.graph.reads_its_own(*node)) { 1 } else { BATCH_RECORDS_MAX };
+        Self { id, inputs, operators, edges, cx, watermark, idle: false, epoch: 0, changed: true, writers, batch_max }
     }
 
     /// Gives the task what was fetched of one input. `pass` numbers the fetches; see [`Input::offer`].
@@ -142,7 +160,7 @@ impl Task {
     pub(crate) fn step(&mut self, max: usize) -> Result<usize> {
         let mut done = 0;
         while done < max && !self.is_starved() {
-            match self.next_run(|_| true, (max - done).min(BATCH_RECORDS_MAX)) {
+            match self.next_run(|_| true, (max - done).min(self.batch_max)) {
                 Some((input, run)) => {
                     done += run.len();
                     self.process(input, run)?;
@@ -157,7 +175,7 @@ impl Task {
     /// Processes what is buffered of the tables: done once before the first record of a stream, so that streams meet
     /// tables as they are when the job is first started.
     pub(crate) fn step_tables(&mut self) -> Result<()> {
-        while let Some((input, run)) = self.next_run(|input| input.table, BATCH_RECORDS_MAX) {
+        while let Some((input, run)) = self.next_run(|input| input.table, self.batch_max) {
             self.process(input, run)?;
         }
         Ok(())
@@ -305,16 +323,19 @@ impl Task {
         restore.record(record.key, record.value, &mut self.cx.stores)
     }
 
-    /// Goes to where a commit was made. An input that it does not name is new and starts at its beginning.
-    pub(crate) fn resume(&mut self, commit: &Commit) {
+    /// Goes to where a commit was made and returns the inputs that it names. Any other is new, or its topic was made
+    /// anew, and starts at its beginning.
+    pub(crate) fn resume(&mut self, commit: &Commit) -> Vec<TopicPartition> {
         self.epoch = commit.epoch;
         self.watermark = Timestamp(commit.watermark);
+        let mut known = Vec::new();
         for input in &mut self.inputs {
-            let row = commit.inputs.iter().find(|row: &&InputCommit| row.topic == input.partition.topic.as_str());
-            if let Some(row) = row {
+            if let Some(row) = commit.inputs.iter().find(|row: &&InputCommit| row.topic_id == input.topic_id) {
                 input.resume(row);
+                known.push(input.partition.clone());
             }
         }
+        known
     }
 
     /// Puts back rows of a table from its topic, up to the position that was committed; nothing is sent on.

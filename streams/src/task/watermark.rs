@@ -38,7 +38,8 @@ impl PartitionClock {
     }
 }
 
-/// What the tasks that write a repartition topic last announced.
+/// What the tasks that write a repartition topic last announced. Not part of a commit: a job restarts as a whole, every
+/// task announces again at its first commit, and until then the reader's own watermark, which is, stays where it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Writers(Vec<Option<(Timestamp, bool)>>);
 
@@ -52,16 +53,6 @@ impl Writers {
         if let Some(writer) = self.0.get_mut(said.task as usize) {
             let known = writer.map_or(Timestamp::MIN, |(watermark, _)| watermark);
             *writer = Some((known.max(said.watermark), said.idle));
-        }
-    }
-
-    pub(crate) fn rows(&self) -> Vec<Option<(i64, bool)>> {
-        self.0.iter().map(|writer| writer.map(|(watermark, idle)| (watermark.0, idle))).collect()
-    }
-
-    pub(crate) fn restore(&mut self, rows: &[Option<(i64, bool)>]) {
-        for (writer, row) in self.0.iter_mut().zip(rows) {
-            *writer = row.map(|(watermark, idle)| (Timestamp(watermark), idle));
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::operators::{Build, Built};
 use crate::source::SourceSpec;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +70,25 @@ impl Graph {
     /// How far what reaches a node may lie behind the task's watermark.
     pub(crate) fn input_hold(&self, node: NodeId) -> Duration {
         self.nodes[node].inputs.iter().map(|port| self.nodes[port.node].hold).max().unwrap_or_default()
+    }
+
+    /// Whether a node reads a store that is made from the same source as the records that it gets.
+    pub(crate) fn reads_its_own(&self, node: NodeId) -> bool {
+        let reads = &self.nodes[node].reads;
+        !reads.is_empty() && !self.sources(&[node]).is_disjoint(&self.sources(reads))
+    }
+
+    /// The sources above some nodes.
+    fn sources(&self, below: &[NodeId]) -> BTreeSet<NodeId> {
+        let (mut seen, mut left, mut sources) = (BTreeSet::new(), below.to_vec(), BTreeSet::new());
+        while let Some(node) = left.pop() {
+            let inputs = &self.nodes[node].inputs;
+            if inputs.is_empty() {
+                sources.insert(node);
+            }
+            left.extend(inputs.iter().map(|port| port.node).filter(|input| seen.insert(*input)));
+        }
+        sources
     }
 }
 
