@@ -39,7 +39,8 @@ pub(crate) struct Runner {
     /// Records processed since the last commit.
     uncommitted: usize,
     last_commit: Instant,
-    /// Each input's position as last committed to the group.
+    /// Each input's position as last committed to the group. Empty at the start, so the first commit is always written:
+    /// a table that was read to its end once is from then on merged by time, also after a crash.
     committed: Vec<Offset>,
     commits: u64,
     progress: watch::Sender<TaskProgress>,
@@ -91,7 +92,6 @@ impl Runner {
             task,
         };
         runner.restore().await?;
-        runner.committed = runner.positions();
         runner.publish();
         Ok((runner, watcher))
     }

@@ -348,8 +348,8 @@ proptest! {
         }
         // A crash writes results again and never leaves one out or changes one: what is written is the expected list,
         // with jumps back to results that stood there before.
-        let (mut written, mut at) = (sim.output(JOINED).drain().into_iter(), 0);
-        while let Some(result) = written.next() {
+        let mut at = 0;
+        for result in sim.output(JOINED).drain() {
             if expected.get(at) != Some(&result) {
                 at = expected[..at].iter().rposition(|earlier| *earlier == result).expect("a result that was expected");
             }
