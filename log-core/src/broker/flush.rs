@@ -7,7 +7,7 @@
 
 use super::partition::Partition;
 use crate::storage::{Checkpoint, DurablePoint};
-use crate::types::{PartitionIndex, Result, TopicId};
+use crate::types::{PartitionIndex, TopicId};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -84,14 +84,13 @@ impl Flusher {
 
     /// Ends the thread, lets `close_logs` close every log, records the points that it returns and closes the
     /// checkpoint. No round runs meanwhile, so no log has a sync under way when it is closed.
-    pub(super) fn close(
-        &self,
-        close_logs: impl FnOnce() -> Vec<(TopicId, PartitionIndex, DurablePoint)>,
-    ) -> Result<()> {
+    pub(super) fn close(&self, close_logs: impl FnOnce() -> Vec<(TopicId, PartitionIndex, DurablePoint)>) {
         self.stop();
         let mut checkpoint = self.shared.checkpoint.lock();
-        checkpoint.record(&close_logs())?;
-        checkpoint.close()
+        self.shared.note(&mut checkpoint, &close_logs());
+        if let Err(error) = checkpoint.close() {
+            tracing::warn!(%error, "the checkpoint was not compacted");
+        }
     }
 
     /// Notes durable points, of logs that were just opened.

@@ -187,7 +187,7 @@ impl Broker {
         }
         self.timer.notify_one();
         let mut failed = None;
-        let checkpointed = self.flusher.close(|| {
+        self.flusher.close(|| {
             let mut points = topics::Points::new();
             let mut note = |id, index, closed: Result<Option<DurablePoint>>| match closed {
                 Ok(point) => points.extend(point.map(|point| (id, index, point))),
@@ -205,7 +205,7 @@ impl Broker {
             points
         });
         *self.dir.write() = None;
-        failed.map_or(checkpointed, Err)
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -33,6 +33,24 @@ async fn a_full_disk_heals() {
 }
 
 #[tokio::test]
+async fn a_log_on_a_full_disk_is_opened_read_and_closed() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 1).await;
+    send(&log, "kept").await.unwrap();
+    sim.disk.set_capacity(Some(0));
+    for _ in 0..2 {
+        log.close().await.unwrap();
+        let log = sim.open().await;
+        assert_eq!(values(&log, "lines", 0).await, ["kept"]);
+        log.close().await.unwrap();
+    }
+    sim.disk.set_capacity(None);
+    let log = sim.open().await;
+    assert_eq!(send(&log, "next").await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_failed_sync_fences_until_the_log_is_opened_again() {
     let sim = Sim::new();
     let log = sim.open().await;
