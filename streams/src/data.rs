@@ -1,5 +1,6 @@
 //! What may flow through a topology, in two blanket traits that keep bounds short.
 
+use std::any::TypeId;
 use tailwater_log::Codec;
 
 /// Anything that can be sent to a task and copied to several operators. Implemented for every such type.
@@ -22,6 +23,11 @@ impl<T: Data + Ord + Codec> Key for T {}
 )]
 pub trait Value: Data + Codec {}
 impl<T: Data + Codec> Value for T {}
+
+/// Whether `K` is `()`: records without a key.
+pub(crate) fn is_keyless<K: 'static>() -> bool {
+    TypeId::of::<K>() == TypeId::of::<()>()
+}
 
 /// One record between two operators.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 //! Handles are plain values: clone them, store them, return them, use one several times. Their methods live with the
 //! operators, one file each.
 
+use crate::data::is_keyless;
 use crate::topology::graph::{GraphRef, NodeId, Port};
 use crate::{Data, Emit, Key, Tumbling};
-use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -41,7 +41,7 @@ impl<K: Key, V: Data> Stream<K, V> {
                 "{operator} comes after a map that changed the key; put .key_by(\"name\", ..) in between"
             ));
         }
-        if TypeId::of::<K>() == TypeId::of::<()>() {
+        if is_keyless::<K>() {
             self.graph
                 .wrong(format!("{operator} needs keys and the stream has none; put .key_by(\"name\", ..) before it"));
         }

@@ -1,11 +1,10 @@
 //! `to`: write a stream or a table's changes to a topic.
 
 use super::{Build, Built, Cx, Edge, Edges, Operator, Outgoing};
-use crate::data::Rec;
+use crate::data::{Rec, is_keyless};
 use crate::topology::graph::{GraphRef, Kind, Port};
 use crate::{Data, Key, Result, Stream, Table, Topic, Value};
 use bytes::Bytes;
-use std::any::TypeId;
 use std::sync::Arc;
 use tailwater_log::Record;
 
@@ -29,7 +28,7 @@ impl<K: Key, V: Data, F: Fn(V) -> Option<Bytes> + Send> Operator for Sink<K, V, 
 
 /// A key's bytes; `()` is no key.
 pub(super) fn encode_key<K: Key>(key: &K) -> Option<Bytes> {
-    (TypeId::of::<K>() != TypeId::of::<()>()).then(|| key.to_bytes().into())
+    (!is_keyless::<K>()).then(|| key.to_bytes().into())
 }
 
 fn add<K: Key, V: Value, I: Data>(

@@ -3,7 +3,7 @@
 
 use crate::{App, Codec, Sim, Topic, Topology, Tumbling, Windowed, millis};
 use std::collections::BTreeMap;
-use tailwater_log::{DecodeError, Log, Timestamp, TopicSpec};
+use tailwater_log::{DecodeError, Log, Record, Timestamp, TopicName, TopicSpec};
 
 const EVENTS: Topic<String, u64> = Topic::new("events");
 const COUNTS: Topic<String, u64> = Topic::new("counts");
@@ -124,7 +124,9 @@ async fn a_codec_that_panics_at_a_commit_stops_the_app_with_its_message() {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::open(dir.path()).await.unwrap();
     log.admin().ensure_topic(TopicSpec::new("events", 1).unwrap()).await.unwrap();
-    log.send("events", &7_u64).await.unwrap();
+    let seven = Record { key: Some("k".into()), value: Some("7".into()), ..Record::default() };
+    let topic = TopicName::new("events").unwrap();
+    log.producer().build().send(&topic, seven).await.unwrap().await.unwrap();
     let job = |t: &Topology| drop(t.stream(EVENTS).group_by_key().aggregate("rows", |_, _, _: &mut Brittle| ()));
     let running = App::new("job", job).start(log.clone()).await.unwrap();
     let error = running.failed().await;

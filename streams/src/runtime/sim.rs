@@ -21,6 +21,7 @@
 use super::Options;
 use super::runner::Runner;
 use super::setup::{Layout, prepare};
+use crate::data::is_keyless;
 use crate::task::TaskId;
 use crate::topology::plan::Plan;
 use crate::{Codec, Result, TaskProgress, Topic, Topology};
@@ -389,7 +390,7 @@ impl<K: Codec + 'static, V: Codec> Input<'_, K, V> {
     }
 
     fn send_bytes(&self, timestamp: Timestamp, key: &K, value: Option<Vec<u8>>) -> &Self {
-        let has_key = std::any::TypeId::of::<K>() != std::any::TypeId::of::<()>();
+        let has_key = !is_keyless::<K>();
         let key = has_key.then(|| key.to_bytes().into());
         let record = Record { key, value: value.map(Into::into), timestamp, headers: Vec::new() };
         self.sim.world().send(&self.name, record);

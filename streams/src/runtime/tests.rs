@@ -229,6 +229,14 @@ fn a_record_that_does_not_decode_stops_the_job_and_commits_nothing_of_it() {
     assert_eq!(sim.try_run().unwrap_err().code(), "TW0404", "it stays there until something is done");
 }
 
+#[test]
+fn a_record_without_a_key_is_not_taken_for_an_empty_key() {
+    let sim = Sim::new(counted).seed(1);
+    sim.input(Topic::<(), u64>::new("events")).send_at(Timestamp(0), (), 4);
+    let error = sim.try_run().unwrap_err().to_string();
+    assert!(error.contains("key: the record has none; declare the topic as `Topic<(), _>`"), "{error}");
+}
+
 async fn open(dir: &tempfile::TempDir, partitions: u32) -> Log {
     let log = Log::open(dir.path()).await.unwrap();
     log.admin().ensure_topic(TopicSpec::new("events", partitions).unwrap()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use super::hop::HopHeader;
 use super::watermark::PartitionClock;
-use crate::data::{Origin, Rec};
+use crate::data::{Origin, Rec, is_keyless};
 use crate::operators::{Build, Cx, Edges, Out, Outgoing};
 use crate::source::{Decode, SourceSpec};
 use crate::topology::graph::Kind;
@@ -72,6 +72,11 @@ impl<K: Key, V: Value, W: Data, T: Fn(&K, &V, Timestamp) -> Timestamp + Send> In
 
 fn decode<K: Key, V: Value>(record: &StoredRecord) -> Result<(K, Option<V>), DecodeError> {
     let named = |what: &str, e: DecodeError| DecodeError { why: format!("{what}: {}", e.why) };
+    // A record without a key lies in any partition: to take it for an empty key would split that key's state.
+    if record.key.is_none() && !is_keyless::<K>() {
+        let why = "key: the record has none; declare the topic as `Topic<(), _>` and give it one with `.key_by`".into();
+        return Err(DecodeError { why });
+    }
     let key = K::decode(record.key.as_deref().unwrap_or_default()).map_err(|e| named("key", e))?;
     let value = record.value.as_deref().map(V::decode).transpose().map_err(|e| named("value", e))?;
     Ok((key, value))
