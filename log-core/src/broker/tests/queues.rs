@@ -156,18 +156,35 @@ async fn a_queue_on_the_machines_clock_waits_for_jobs_and_for_leases() {
 }
 
 #[tokio::test]
+async fn a_job_that_no_worker_saw_was_not_delivered() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "jobs", 1).await;
+    fill(&log, "jobs", 3).await;
+    for expected in ["0", "1", "2"] {
+        let mut worker = log.queue::<String>("jobs", "w").await.unwrap();
+        let job = next(&mut worker).await.unwrap();
+        assert_eq!((job.as_str(), job.delivery()), (expected, 1));
+        job.ack().await.unwrap();
+        drop(worker);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn the_rest_of_a_dropped_worker_goes_to_another() {
     let sim = Sim::new();
     let log = sim.open().await;
     create(&log, "jobs", 1).await;
     fill(&log, "jobs", 4).await;
-    let mut first = log.queue::<String>("jobs", "w").await.unwrap();
+    let mut first = log.queue::<String>("jobs", "w").await.unwrap().prefetch(4);
     next(&mut first).await.unwrap().ack().await.unwrap();
     drop(first);
     tokio::task::yield_now().await;
     let mut second = log.queue::<String>("jobs", "w").await.unwrap();
     let mut taken = Vec::new();
     while let Some(job) = next(&mut second).await {
+        assert_eq!(job.delivery(), 2, "a prefetched job was delivered");
         taken.push(job.clone());
         job.ack().await.unwrap();
     }
