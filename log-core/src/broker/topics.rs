@@ -37,14 +37,14 @@ impl Topic {
 
     fn describe(&self) -> TopicDescription {
         let partitions = self.partitions.iter().map(|partition| {
-            let looked = partition.with(|log| (log.bytes(), log.segments(), log.refusal().map(ToString::to_string)));
-            let (bytes, segments, damage) = looked.unwrap_or_else(|error| (0, 0, Some(error.to_string())));
+            let looked = partition.with(|log| (log.bytes(), log.segments(), log.refusal().cloned()));
+            let (bytes, segments, damage) = looked.unwrap_or_else(|error| (0, 0, Some(error)));
             PartitionDescription {
                 partition: partition.name.partition,
                 offsets: partition.offsets(),
                 bytes,
                 segments,
-                damage: damage.or_else(|| partition.damage().map(ToString::to_string)),
+                damage: damage.or_else(|| partition.damage().cloned()),
             }
         });
         TopicDescription {

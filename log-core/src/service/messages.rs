@@ -2,7 +2,7 @@
 
 use crate::record::{ProducerStamp, StoredRecord};
 use crate::types::{
-    GroupId, LogOffsets, Offset, OffsetSpec, PartitionIndex, Timestamp, TopicConfig, TopicId, TopicName,
+    Error, GroupId, LogOffsets, Offset, OffsetSpec, PartitionIndex, Timestamp, TopicConfig, TopicId, TopicName,
     TopicPartition, TopicSpec,
 };
 use bytes::Bytes;
@@ -34,7 +34,7 @@ pub struct DescribeTopics {
 }
 
 /// A topic as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TopicDescription {
     /// Its name.
     pub name: TopicName,
@@ -47,7 +47,7 @@ pub struct TopicDescription {
 }
 
 /// A partition as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PartitionDescription {
     /// The partition.
     pub partition: PartitionIndex,
@@ -58,7 +58,7 @@ pub struct PartitionDescription {
     /// Segment files.
     pub segments: u32,
     /// Why the partition does not take writes, if it does not.
-    pub damage: Option<String>,
+    pub damage: Option<Error>,
 }
 
 /// Appends one batch to one partition (Kafka's Produce).

@@ -78,6 +78,9 @@ impl TopicSpec {
         if self.config.deliveries_max == 0 {
             return invalid("a queue record is delivered at least once".into());
         }
+        if self.config.lease < Duration::from_millis(1) {
+            return invalid("a worker holds a queue record for 1 ms at least".into());
+        }
         Ok(())
     }
 }
