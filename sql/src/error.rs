@@ -124,7 +124,7 @@ impl Error {
                 Some(format!("did you mean `{name}` ({kind})?"))
             }
             Self::UnknownColumn { .. } => Some("see the columns with   \\d TOPIC".into()),
-            Self::UnknownTable { suggestion: Some(name), .. } => Some(format!("did you mean {name}?")),
+            Self::UnknownTable { suggestion: Some(name), .. } => Some(format!("did you mean `{name}`?")),
             Self::UnknownTable { .. } => Some("list the topics with   SHOW TABLES".into()),
             Self::Unsupported { help, .. } => Some(help.clone()),
             Self::Invalid { help, .. } => help.clone(),
@@ -223,7 +223,7 @@ impl Diagnosis<'_> {
     fn invalid(&self, why: &str, span: Option<Span>, help: Option<String>) -> Error {
         // "Invalid function 'fooo'.\nDid you mean 'floor'?" is a message and a help.
         let (why, hint) = match why.split_once("\nDid you mean ") {
-            Some((why, near)) => (why, Some(format!("did you mean {near}"))),
+            Some((why, near)) => (why, Some(format!("did you mean {}", near.replace('\'', "`")))),
             None => (why, None),
         };
         Error::Invalid { why: clean(why), span, help: help.or(hint) }

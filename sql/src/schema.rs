@@ -196,7 +196,9 @@ impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Declared { name } => write!(f, "declared by the type {name}"),
-            Self::Inferred { records } => write!(f, "inferred from {records} records"),
+            Self::Inferred { records } => {
+                write!(f, "inferred from {records} record{}", if *records == 1 { "" } else { "s" })
+            }
         }
     }
 }
@@ -330,8 +332,11 @@ pub(crate) async fn value_schema(log: &Log, topic: &TopicDescription) -> Result<
                 inference.add(record.value.as_deref());
                 if inference.records < enough { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
-            if !more.await? {
-                break;
+            match more.await {
+                Ok(true) => {}
+                // Damage is told when a statement reads it; one that does not still has its columns.
+                Ok(false) | Err(tailwater_log::Error::Corrupt { .. }) => break,
+                Err(error) => return Err(error.into()),
             }
         }
     }

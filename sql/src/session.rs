@@ -52,6 +52,11 @@ impl SqlSession {
         Self::configured(log, SessionConfig::new().with_target_partitions(streams.max(1)))
     }
 
+    /// The log whose topics this session asks.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
     fn configured(log: Log, config: SessionConfig) -> Self {
         let mut config = config
             .with_information_schema(true)

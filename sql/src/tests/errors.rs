@@ -26,7 +26,7 @@ async fn an_unknown_column_is_pointed_at_and_the_near_one_is_named() {
     assert_eq!((e.code(), at(sql, &e)), ("TW0301", "dep_dealy"));
     assert_eq!(e.to_string(), "no column `dep_dealy` in `flights`");
     assert_eq!(e.help().unwrap(), "did you mean `dep_delay` (BIGINT)?");
-    assert_eq!(e.note().unwrap(), "the columns of `flights` are inferred from 1 records; see them with   \\d flights");
+    assert_eq!(e.note().unwrap(), "the columns of `flights` are inferred from 1 record; see them with   \\d flights");
     for (sql, token, help) in [
         ("SELECT f.orign FROM flights f", "f.orign", "did you mean `origin` (VARCHAR)?"),
         ("SELECT tail FROM flights", "tail", "did you mean `\"Tail\"` (VARCHAR)?"),
@@ -42,8 +42,8 @@ async fn an_unknown_column_is_pointed_at_and_the_near_one_is_named() {
 async fn an_unknown_topic_is_pointed_at_and_the_near_one_is_named() {
     let session = session(&flights());
     for (sql, token, message, help) in [
-        ("SELECT * FROM flihgts", "flihgts", "there is no topic `flihgts`", "did you mean flights?"),
-        ("SELECT * FROM wordcounts", "wordcounts", "there is no topic `wordcounts`", "did you mean \"word-counts\"?"),
+        ("SELECT * FROM flihgts", "flihgts", "there is no topic `flihgts`", "did you mean `flights`?"),
+        ("SELECT * FROM wordcounts", "wordcounts", "there is no topic `wordcounts`", "did you mean `\"word-counts\"`?"),
         ("SELECT * FROM xyz", "xyz", "there is no topic `xyz`", "list the topics with   SHOW TABLES"),
     ] {
         let e = error(&session, sql).await;
@@ -51,7 +51,7 @@ async fn an_unknown_topic_is_pointed_at_and_the_near_one_is_named() {
         assert_eq!((e.to_string().as_str(), e.help().unwrap().as_str()), (message, help));
     }
     let e = error(&session, "SELECT * FROM latest('flihgts')").await;
-    assert_eq!((e.code(), e.help().unwrap().as_str()), ("TW0302", "did you mean flights?"));
+    assert_eq!((e.code(), e.help().unwrap().as_str()), ("TW0302", "did you mean `flights`?"));
     assert_eq!(session.describe("flihgts").await.unwrap_err().code(), "TW0302");
 }
 
