@@ -78,9 +78,15 @@ impl Output {
     }
 
     /// Whether a person reads standard output.
-    #[allow(dead_code, reason = "SQL and the demo ask")]
     pub(crate) fn on_terminal(&self) -> bool {
         self.stdout.get_ref().is_terminal()
+    }
+
+    /// How many columns the terminal has that standard output is; `None` when it is none.
+    #[cfg(feature = "sql")]
+    pub(crate) fn columns(&self) -> Option<usize> {
+        let (columns, _) = ratatui::crossterm::terminal::size().ok().filter(|_| self.on_terminal())?;
+        Some(usize::from(columns)).filter(|columns| *columns > 0)
     }
 
     /// Whether a person can be asked: standard input and standard error are a terminal.

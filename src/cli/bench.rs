@@ -47,8 +47,8 @@ pub(crate) struct Args {
     /// Partitions of the topic
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     partitions: u32,
-    /// When a record is acknowledged
-    #[arg(long, default_value = "durable", value_name = "WHEN")]
+    /// When a record is acknowledged: durable or os
+    #[arg(long, default_value = "durable", value_name = "WHEN", hide_possible_values = true)]
     flush: FlushArg,
     /// Records per second, at fixed moments; as fast as it goes without
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]

@@ -4,7 +4,7 @@
 //! what was there: jsonl has each value as it is (text that is no JSON becomes a JSON string), csv has one column
 //! per field that any record has, found in a first pass, and nested values as JSON text.
 
-use super::scan::Scan;
+use super::scan::{Scan, intact};
 use super::{Context, Error, Result, load::Format, value};
 use crate::output::counted;
 use std::collections::HashMap;
@@ -24,8 +24,8 @@ const BAR_STEP: u64 = 1024;
 pub(crate) struct Args {
     /// The topic
     topic: String,
-    /// The format [default: by the extension of -o, else jsonl]
-    #[arg(long)]
+    /// csv or jsonl [default: by the extension of -o; without -o jsonl]
+    #[arg(long, hide_possible_values = true)]
     format: Option<Format>,
     /// Write here instead of standard output; `.zst` compresses
     #[arg(short, long, value_name = "FILE")]
@@ -37,7 +37,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
     let name = TopicName::new(&args.topic)?;
-    let format = args.format.or_else(|| args.output.as_deref().and_then(Format::of)).unwrap_or(Format::Jsonl);
+    let format = match (args.format, &args.output) {
+        (Some(format), _) => format,
+        (None, None) => Format::Jsonl,
+        (None, Some(path)) => {
+            Format::of(path).ok_or_else(|| Error::UnknownFormat { input: path.display().to_string() })?
+        }
+    };
     cx.with_present_log(async |log, cx| {
         let topic = log.admin().describe_topic(&name).await?;
         let range = |p: &tailwater::log::service::PartitionDescription| {
@@ -52,8 +58,11 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
         };
         match (written, &args.output) {
             (None, _) => cx.out.note("stopped; the output is incomplete"),
-            (Some(n), Some(path)) => cx.out.note(format!("{} written to {}", counted(n, "record"), path.display())),
-            (Some(_), None) => {}
+            (Some(n), Some(path)) => {
+                cx.out.note(format!("{} written to {}", counted(n, "record"), path.display()));
+                intact(&topic, None)?;
+            }
+            (Some(_), None) => intact(&topic, None)?,
         }
         Ok(())
     })
@@ -71,16 +80,22 @@ async fn dump(
     let total = Scan::new(log, ranges.clone()).len();
     let bar = cx.out.progress(total * passes, "dumping");
     let columns = match format {
-        Format::Csv => columns(args, Scan::new(log, ranges.clone()), &bar).await?,
+        Format::Csv => columns(args, Scan::new(log, ranges.clone()), &bar).await,
         Format::Jsonl => Columns::default(),
     };
     let mut sink = Sink::open(args.output.clone())?;
     let mut scan = Scan::new(log, ranges);
-    if format == Format::Csv {
+    if !columns.names.is_empty() {
         sink.line(cx, &csv_line(columns.names.iter().map(String::as_str)))?;
     }
     let (mut n, mut not_text) = (0, 0_u64);
-    while let Some((partition, record)) = scan.next().await? {
+    let ended = loop {
+        let (partition, record) = match scan.next().await {
+            Ok(Some(found)) => found,
+            Ok(None) => break Ok(()),
+            // What came before it is written, and ended as a file should be.
+            Err(error) => break Err(error),
+        };
         not_text += u64::from(record.value.as_deref().is_some_and(|v| std::str::from_utf8(v).is_err()));
         let line = match format {
             Format::Csv => columns.row(args, &partition, &record),
@@ -91,15 +106,16 @@ async fn dump(
         n += 1;
         if n % BAR_STEP == 0 {
             bar.inc(BAR_STEP);
+            bar.set_message(counted(n, "record"));
         }
-    }
+    };
     sink.finish(cx)?;
     bar.finish_and_clear();
     if not_text > 0 {
         let values = counted(not_text, "value");
         cx.out.note(format!("{values} not UTF-8: such bytes were replaced, so the dump is not the same as the topic"));
     }
-    Ok(n)
+    ended.map(|()| n)
 }
 
 /// Standard output, or a file.
@@ -202,13 +218,14 @@ impl Columns {
 }
 
 /// The first pass: every field that any record has, in the order in which they appear.
-async fn columns(args: &Args, mut scan: Scan, bar: &indicatif::ProgressBar) -> Result<Columns> {
+async fn columns(args: &Args, mut scan: Scan, bar: &indicatif::ProgressBar) -> Columns {
     let mut columns = Columns::default();
     if args.metadata {
         METADATA.iter().for_each(|name| columns.add(name));
     }
     let mut n = 0;
-    while let Some((_, record)) = scan.next().await? {
+    // An error comes in the second pass again, behind the records before it.
+    while let Ok(Some((_, record))) = scan.next().await {
         match fields(&record) {
             Some(fields) => fields.iter().for_each(|(name, _)| columns.add(name)),
             None if record.value.is_some() => columns.add(VALUE),
@@ -219,7 +236,7 @@ async fn columns(args: &Args, mut scan: Scan, bar: &indicatif::ProgressBar) -> R
             bar.inc(BAR_STEP);
         }
     }
-    Ok(columns)
+    columns
 }
 
 /// The fields of a value that is a JSON object, in its order.

@@ -27,7 +27,7 @@ pub(crate) enum Error {
     #[error("{error}")]
     Sql { error: Box<tailwater::sql::Error>, statement: String },
     #[error("line {line}, column {column} of {input}: {why}")]
-    BadLine { input: String, line: u64, column: u64, why: String },
+    BadLine { input: String, line: u64, column: u64, why: String, help: String },
     #[error("cannot read {input}: {why}")]
     Input { input: String, why: String },
     #[error("{what} is asked for, and there is nobody to ask")]
@@ -49,9 +49,8 @@ pub(crate) enum Error {
     /// Another error, with the place in the input where it came from.
     #[error("{source}")]
     At { place: String, source: Box<Error> },
-    /// An error that has its own code, from a part that is none of the above (the demo's check).
+    /// An error with a code from elsewhere, and words of its own.
     #[error("{message}")]
-    #[allow(dead_code, reason = "the demo makes it")]
     Coded { code: &'static str, message: String, help: Option<String> },
     /// Whoever read our output has gone. Not an error to show.
     #[error("the reader of the output has gone")]
@@ -90,10 +89,8 @@ impl Error {
             Self::Streams(error) => return error.help(),
             #[cfg(feature = "sql")]
             Self::Sql { error, .. } => return error.help(),
-            Self::BadLine { line, .. } => format!(
-                "correct the line and load the rest with   --from-line {line}   or leave bad lines out with   --skip-bad"
-            ),
-            Self::Input { .. } => "check the path, or use   -   for standard input".into(),
+            Self::BadLine { help, .. } => help.clone(),
+            Self::Input { .. } => "check that it is there, readable and whole; `-` is standard input".into(),
             Self::NeedsYes { .. } => "confirm it with   --yes".into(),
             Self::UnknownCode { .. } => "list all codes with   tw explain".into(),
             Self::NoColumn { columns, field, .. } => match nearest(field, columns.iter().map(String::as_str)) {

@@ -1,6 +1,6 @@
 //! `tw group`: who reads what, how far behind, and moving them.
 
-use super::{Context, Result, parse};
+use super::{Context, Error, Result, parse};
 use crate::output::{Style, counted, grouped, span};
 use tailwater::log::service::{GroupDescription, GroupKind};
 use tailwater::log::{Error as LogError, Log, Offset, OffsetSpec, TopicName, TopicPartition};
@@ -146,6 +146,11 @@ async fn reset(
     let described = admin.describe_topic(&topic).await?;
     // A group that never read may be given its first position.
     let before = match admin.describe_group(group).await {
+        Ok(found) if found.kind == GroupKind::Share => {
+            let message = format!("`{group}` is a queue group: what it has finished is not undone");
+            let help = format!("take the records again with a new group:   tw take {topic} --group NAME");
+            return Err(Error::Coded { code: "TW0107", message, help: Some(help) });
+        }
         Ok(group) => group.partitions,
         Err(LogError::UnknownGroup { .. }) => Vec::new(),
         Err(error) => return Err(error.into()),

@@ -37,13 +37,13 @@ use tailwater::log::Log;
 #[command(name = "tw", version, about, max_term_width = 110, arg_required_else_help = true)]
 #[command(after_help = "Start with   tw demo   or   tw topic create hello && echo hi | tw put hello && tw tail hello")]
 struct Args {
-    /// The data directory [default: ./tw-data, and ./tw-demo for the demo]
-    #[arg(long, global = true, env = "TW_DATA", value_name = "DIR", help_heading = "Global options")]
+    /// The data directory [default: $TW_DATA, else ./tw-data; for the demo ./tw-demo]
+    #[arg(long, global = true, env = "TW_DATA", hide_env = true, value_name = "DIR", help_heading = "Global options")]
     data: Option<PathBuf>,
     /// Machine-readable output: one JSON object per line, errors too
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
-    /// When to colour
+    /// When to colour: auto, always, never
     #[arg(
         long,
         global = true,
@@ -77,7 +77,7 @@ enum Command {
     /// List, describe, reset and delete groups; their lag in records and in time
     #[command(subcommand)]
     Group(group::Command),
-    /// Load a csv or jsonl file into a topic; run again after a crash, it goes on where it stopped
+    /// Load a csv or jsonl file into a topic, each record once, also after a crash
     Load(load::Args),
     /// Write a topic to csv or jsonl
     Dump(dump::Args),
@@ -225,7 +225,7 @@ fn listen_to_traces(verbose: u8) {
     });
     let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // Fails only when one is installed already, and none is.
-    let _ = layer.with_target(false).compact().try_init();
+    let _ = layer.with_target(false).without_time().compact().try_init();
 }
 
 #[cfg(test)]

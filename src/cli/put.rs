@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use tailwater::log::record::Record;
 use tailwater::log::service::TopicDescription;
 use tailwater::log::types::limits;
-use tailwater::log::{Delivery, Log, TopicName, TopicSpec};
+use tailwater::log::{Delivery, Error as LogError, Log, TopicName, TopicSpec};
 use tokio::sync::mpsc;
 
 /// Lines read ahead of the log.
@@ -73,7 +73,7 @@ async fn put(args: &Args, topic: TopicDescription, log: &Log, cx: &mut Context) 
         args.file.display().to_string()
     };
     let separator = args.separator.as_ref().map(|s| s.replace("\\t", "\t").replace("\\0", "\0"));
-    let mut lines = read_lines(args, &input)?;
+    let mut lines = read_lines(args, &input, &topic)?;
     let producer = log.producer().build();
     let mut sent = Sent::default();
     let mut number = 0;
@@ -160,8 +160,13 @@ impl Sent {
 }
 
 fn record(args: &Args, separator: Option<&str>, line: Vec<u8>, number: u64, input: &str) -> Result<Record> {
-    let bad =
-        |column: usize, why: String| Error::BadLine { input: input.into(), line: number, column: column as u64, why };
+    let bad = |column: usize, why: String| Error::BadLine {
+        input: input.into(),
+        line: number,
+        column: column as u64,
+        why,
+        help: "correct this line and put it and those after it; the lines before it are stored".into(),
+    };
     let mut record = Record { key: args.key.clone().map(Bytes::from), ..Record::default() };
     if let Some(name) = &args.key_field {
         let found = value::field(&line, name).map_err(|e| bad(e.column(), e.to_string()))?;
@@ -183,7 +188,7 @@ fn record(args: &Args, separator: Option<&str>, line: Vec<u8>, number: u64, inpu
 }
 
 /// Starts the reading thread. Lines come without their line feed (and carriage return).
-fn read_lines(args: &Args, input: &str) -> Result<mpsc::Receiver<Result<Vec<u8>>>> {
+fn read_lines(args: &Args, input: &str, topic: &TopicDescription) -> Result<mpsc::Receiver<Result<Vec<u8>>>> {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
     let failed = |e: std::io::Error, input: &str| Error::Input { input: input.into(), why: e.to_string() };
     let mut reader: Box<dyn BufRead + Send> = if !args.value.is_empty() {
@@ -196,6 +201,7 @@ fn read_lines(args: &Args, input: &str) -> Result<mpsc::Receiver<Result<Vec<u8>>
         Box::new(BufReader::new(std::fs::File::open(&args.file).map_err(|e| failed(e, input))?))
     };
     let input = input.to_owned();
+    let (topic, topic_max) = (topic.name.clone(), u64::from(topic.config.batch_bytes_max));
     std::thread::spawn(move || {
         let max = u64::from(limits::BATCH_BYTES_HARD_MAX);
         for number in 1.. {
@@ -205,8 +211,9 @@ fn read_lines(args: &Args, input: &str) -> Result<mpsc::Receiver<Result<Vec<u8>>
             let item = match read {
                 Ok(0) => return,
                 Ok(n) if n as u64 > max => {
-                    let why = format!("the line is longer than {max} bytes");
-                    Err(Error::BadLine { input: input.clone(), line: number, column: max, why })
+                    // It was not read to its end; it has this many bytes at least.
+                    let error = LogError::RecordTooLarge { topic: topic.clone(), bytes: n as u64, max: topic_max };
+                    Err(Error::from(error).at(format!("line {number} of {input}")))
                 }
                 Ok(_) => {
                     if line.last() == Some(&b'\n') {

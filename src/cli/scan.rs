@@ -3,19 +3,33 @@
 //! A scan covers a range of offsets of each partition, pinned when it starts, so it ends even while others write. Its
 //! order is a merge of the partitions by (timestamp, partition): within a partition records come by offset, across
 //! partitions by time as far as partitions allow. Memory is one fetch per partition.
+//!
+//! Damage in one partition does not hide what is intact: the scan ends with the error when all that can be read was.
 
-use super::Result;
+use super::{Error, Result};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tailwater::log::record;
-use tailwater::log::service::{Fetch, FetchPartition, Service};
-use tailwater::log::types::OffsetRange;
-use tailwater::log::{Log, StoredRecord, Timestamp, TopicPartition};
+use tailwater::log::service::{Fetch, FetchPartition, Service, TopicDescription};
+use tailwater::log::types::{OffsetRange, PartitionIndex};
+use tailwater::log::{Error as LogError, Log, StoredRecord, Timestamp, TopicPartition};
 
 /// What one fetch of one partition asks for.
 const FETCH_BYTES: u32 = 512 * 1024;
+
+/// Fails if the topic, or the one partition that was asked for, is damaged: a reader that shows what is intact ends with
+/// this, so that nobody takes a part for the whole.
+pub(crate) fn intact(topic: &TopicDescription, only: Option<PartitionIndex>) -> Result<()> {
+    let asked = topic.partitions.iter().filter(|p| only.is_none_or(|only| only == p.partition));
+    match asked.filter_map(|p| p.damage.as_ref().map(|damage| (p.partition, damage))).next() {
+        Some((partition, damage)) => {
+            Err(Error::from(damage.clone()).at(format!("partition {partition} of `{}`", topic.name)))
+        }
+        None => Ok(()),
+    }
+}
 
 /// One partition of a scan.
 #[derive(Debug)]
@@ -33,6 +47,8 @@ pub(crate) struct Scan {
     /// The head of each lane that has one.
     heads: BinaryHeap<Reverse<(Timestamp, usize)>>,
     started: bool,
+    /// The first damage that was met.
+    damage: Option<Error>,
 }
 
 impl Scan {
@@ -45,6 +61,7 @@ impl Scan {
             heads: BinaryHeap::with_capacity(lanes.len()),
             lanes,
             started: false,
+            damage: None,
         }
     }
 
@@ -53,7 +70,7 @@ impl Scan {
         self.lanes.iter().map(|lane| lane.left.len() + lane.buffer.len() as u64).sum()
     }
 
-    /// The next record with its partition; `None` when all ranges are read.
+    /// The next record with its partition; `None` when all ranges are read, or once the damage that they have.
     pub(crate) async fn next(&mut self) -> Result<Option<(TopicPartition, StoredRecord)>> {
         if !self.started {
             self.started = true;
@@ -61,7 +78,7 @@ impl Scan {
                 self.refill(index).await?;
             }
         }
-        let Some(Reverse((_, index))) = self.heads.pop() else { return Ok(None) };
+        let Some(Reverse((_, index))) = self.heads.pop() else { return self.damage.take().map_or(Ok(None), Err) };
         let lane = &mut self.lanes[index];
         let Some(record) = lane.buffer.pop_front() else { return Ok(None) };
         let partition = lane.partition.clone();
@@ -76,7 +93,17 @@ impl Scan {
             let wanted =
                 FetchPartition { partition: lane.partition.clone(), offset: lane.left.start, max_bytes: FETCH_BYTES };
             let request = Fetch { partitions: vec![wanted], max_wait: Duration::ZERO, min_bytes: 1 };
-            for fetched in self.service.fetch(request).await? {
+            let fetched = match self.service.fetch(request).await {
+                Ok(fetched) => fetched,
+                Err(error @ LogError::Corrupt { .. }) => {
+                    let TopicPartition { topic, partition } = &lane.partition;
+                    let place = format!("partition {partition} of `{topic}`");
+                    self.damage.get_or_insert(Error::from(error).at(place));
+                    Vec::new()
+                }
+                Err(error) => return Err(error.into()),
+            };
+            for fetched in fetched {
                 for stored in record::records(fetched.batches) {
                     let stored = stored?;
                     if lane.left.contains(stored.offset) {

@@ -1,6 +1,6 @@
 //! `tw tail`: records out, from anywhere, bounded at now unless `--follow`.
 
-use super::scan::Scan;
+use super::scan::{Scan, intact};
 use super::{Context, Result, follow::Follow, parse, value};
 use crate::output::Style;
 use std::collections::VecDeque;
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
         tokio::select! {
             biased;
             () = stop.asked() => Ok(()),
-            done = show(&args, log, ranges, &mut left, cx) => done,
+            done = show(&args, log, &topic, ranges, &mut left, cx) => done,
         }
     })
     .await
@@ -88,6 +88,7 @@ async fn ranges(args: &Args, topic: &TopicDescription, log: &Log) -> Result<Vec<
 async fn show(
     args: &Args,
     log: &Log,
+    topic: &TopicDescription,
     ranges: Vec<(TopicPartition, OffsetRange)>,
     left: &mut Option<u64>,
     cx: &mut Context,
@@ -104,17 +105,25 @@ async fn show(
     } else {
         let n = usize::try_from(args.lines.unwrap_or(LINES_DEFAULT)).unwrap_or(usize::MAX);
         let mut last = VecDeque::new();
-        while let Some(found) = scan.next().await? {
-            last.push_back(found);
+        let ended = loop {
+            match scan.next().await {
+                Ok(Some(found)) => last.push_back(found),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
             if last.len() > n {
                 last.pop_front();
             }
-        }
+        };
         for (partition, record) in &last {
             print(args, partition, record, cx)?;
         }
+        ended?;
     }
     cx.out.flush()?;
+    if *left != Some(0) {
+        intact(topic, args.partition)?;
+    }
     if !args.follow {
         return Ok(());
     }
@@ -144,12 +153,14 @@ fn print(args: &Args, partition: &TopicPartition, record: &StoredRecord, cx: &mu
     }
     if args.keys {
         let key = match &record.key {
+            Some(key) if cx.out.on_terminal() => cx.out.paint(Style::Cyan, &value::harmless(key)),
             Some(key) => cx.out.paint(Style::Cyan, &value::text(Some(key))),
             None => "-".into(),
         };
         cx.out.raw(key.as_bytes())?;
         cx.out.raw(b"\t")?;
     }
-    // The bytes as they are, so that what was put comes out.
-    cx.out.line(record.value.as_deref().unwrap_or(b""))
+    // The bytes as they are, so that what was put comes out; but nothing that a terminal would obey.
+    let bytes = record.value.as_deref().unwrap_or(b"");
+    if cx.out.on_terminal() { cx.out.line(&*value::harmless(bytes)) } else { cx.out.line(bytes) }
 }

@@ -4,6 +4,7 @@
 //! pipe that breaks loses nothing: the record is delivered again. With `--exec` a command gets the value on standard
 //! input and its exit code decides. While it runs the lease is renewed, and Ctrl-C waits for it to end.
 
+use super::scan::intact;
 use super::{Context, Error, Result, parse, value};
 use crate::output::counted;
 use bytes::Bytes;
@@ -78,7 +79,8 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
 
 async fn take(args: &Args, topic: &TopicName, log: &Log, tally: &mut Tally, cx: &mut Context) -> Result<()> {
     // A missing topic is an error now rather than an empty queue.
-    let lease = log.admin().describe_topic(topic).await?.config.lease;
+    let described = log.admin().describe_topic(topic).await?;
+    let lease = described.config.lease;
     let limit = args.records.unwrap_or(if args.exec.is_some() { 0 } else { 1 });
     let wait = args.wait.or(if args.exec.is_some() { None } else { Some(Duration::from_secs(5)) });
     let mut queue = log.queue::<Bytes>(topic, &args.group).await?;
@@ -89,7 +91,7 @@ async fn take(args: &Args, topic: &TopicName, log: &Log, tally: &mut Tally, cx: 
             () = cx.stop.asked() => return Ok(()),
             job = async { match wait { Some(wait) => queue.next_within(wait).await, None => queue.next().await } } => job?,
         };
-        let Some(job) = job else { return Ok(()) };
+        let Some(job) = job else { return intact(&described, None) };
         taken += 1;
         let accepted = match &args.exec {
             Some(command) => exec(command, &job, lease).await?.success(),
@@ -118,7 +120,7 @@ fn print(job: &Job<Bytes>, cx: &mut Context) -> Result<()> {
         line.pop();
         cx.out.line(format!("{line},\"delivery\":{}}}", job.delivery()))?;
     } else {
-        cx.out.line(&**job)?;
+        if cx.out.on_terminal() { cx.out.line(&*value::harmless(job))? } else { cx.out.line(&**job)? }
     }
     cx.out.flush()
 }

@@ -42,8 +42,8 @@ pub(crate) struct Create {
     /// How many partitions: the units of order and of parallel reading
     #[arg(short, long, default_value_t = 1, value_name = "N")]
     partitions: u32,
-    /// When a record is acknowledged: once it is on disk, or once the operating system has it
-    #[arg(long, default_value = "durable", value_name = "WHEN")]
+    /// When a record is acknowledged: durable, once it is on disk; os, once the operating system has it
+    #[arg(long, default_value = "durable", value_name = "WHEN", hide_possible_values = true)]
     flush: FlushArg,
     /// Largest batch of records, in bytes
     #[arg(long, value_name = "BYTES")]
@@ -109,7 +109,8 @@ pub(crate) async fn run(command: Command, cx: &mut Context) -> Result<()> {
         Command::Describe { topic } => {
             cx.with_present_log(async |log, cx| {
                 let topic = log.admin().describe_topic(TopicName::new(topic)?).await?;
-                describe(&topic, cx)
+                describe(&topic, cx)?;
+                super::scan::intact(&topic, None)
             })
             .await
         }
@@ -194,7 +195,8 @@ fn describe(topic: &TopicDescription, cx: &mut Context) -> Result<()> {
     cx.out.table(&header, &[0, 1, 2, 3, 4, 5], &rows)?;
     for partition in &topic.partitions {
         if let Some(damage) = &partition.damage {
-            let text = format!("partition {} takes no writes: {damage}", partition.partition);
+            let (n, code) = (partition.partition, damage.code());
+            let text = format!("partition {n} is damaged and takes no writes ({code})");
             cx.out.line(cx.out.paint(Style::Red, &text))?;
         }
     }
@@ -256,7 +258,7 @@ fn json(topic: &TopicDescription) -> String {
                 "log_end_offset": p.offsets.log_end_offset,
                 "bytes": p.bytes,
                 "segments": p.segments,
-                "damage": p.damage,
+                "damage": p.damage.as_ref().map(ToString::to_string),
             })
         })
         .collect();

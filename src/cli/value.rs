@@ -11,6 +11,33 @@ pub(crate) fn text(bytes: Option<&[u8]>) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.unwrap_or_default())
 }
 
+/// Bytes as a terminal may see them: control characters, which it would obey, are written as `\\x1b`, and so are bytes
+/// that are not UTF-8. Tabs stay.
+pub(crate) fn harmless(bytes: &[u8]) -> Cow<'_, str> {
+    let bad = |c: char| c.is_control() && c != '\t';
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(bad) => text.into(),
+        _ => {
+            let mut out = String::with_capacity(bytes.len() + 16);
+            for chunk in bytes.utf8_chunks() {
+                for c in chunk.valid().chars() {
+                    if !bad(c) {
+                        out.push(c);
+                    } else if c.is_ascii() {
+                        let _ = write!(out, "\\x{:02x}", u32::from(c));
+                    } else {
+                        let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+                    }
+                }
+                for byte in chunk.invalid() {
+                    let _ = write!(out, "\\x{byte:02x}");
+                }
+            }
+            out.into()
+        }
+    }
+}
+
 /// A JSON string of `text`.
 pub(crate) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -142,6 +169,13 @@ impl<'de> Visitor<'de> for All {
 mod tests {
     use super::*;
     use tailwater::log::{Timestamp, TopicName};
+
+    #[test]
+    fn a_terminal_is_told_and_not_commanded() {
+        assert_eq!(harmless("caf\u{e9}\t\u{1f600}".as_bytes()), "caf\u{e9}\t\u{1f600}");
+        assert_eq!(harmless(b"\x1b[31mred\x07\r\n\xff\x7f"), r"\x1b[31mred\x07\x0d\x0a\xff\x7f");
+        assert_eq!(harmless("\u{9b}31m".as_bytes()), r"\u{9b}31m");
+    }
 
     #[test]
     fn picks_a_field() {

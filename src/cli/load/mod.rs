@@ -31,6 +31,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tailwater::log::codec::{self, Schema};
 use tailwater::log::record::{BatchBuilder, Compression, Record, partition_for_key};
 use tailwater::log::service::{DescribeProducers, TopicDescription};
 use tailwater::log::{Delivery, Error as LogError, Log, Producer, TopicName, TopicPartition, TopicSpec};
@@ -57,11 +58,11 @@ pub(crate) struct Args {
     /// The column or field that is the record's key
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
-    /// The column or field that is the record's time: RFC 3339, a date, or milliseconds since 1970
+    /// The column or field that is the record's time: RFC 3339, or milliseconds since 1970
     #[arg(long, value_name = "FIELD")]
     time: Option<String>,
-    /// The format [default: by the file's extension]
-    #[arg(long)]
+    /// csv or jsonl [default: by the file's extension]
+    #[arg(long, hide_possible_values = true)]
     format: Option<Format>,
     /// Partitions of the topic if it has to be created [default: 1]
     #[arg(short, long, value_name = "N")]
@@ -96,7 +97,7 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
     let format = format.ok_or_else(|| Error::UnknownFormat { input: input.name() })?;
     // Everything about the input that can be wrong before a row is read is found before a topic is made.
     let read = Arc::new(AtomicU64::new(0));
-    let rows = Rows::open(&input, format, Arc::clone(&read))?;
+    let mut rows = Rows::open(&input, format, Arc::clone(&read))?;
     if let Some(columns) = rows.columns() {
         for field in args.key.iter().chain(&args.time) {
             if !columns.contains(field) {
@@ -116,8 +117,18 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
         if let Some(wanted) = args.partitions
             && wanted != partitions
         {
-            let why = format!("topic `{name}` is there already, with {partitions} partitions, not {wanted}");
+            let why = format!(
+                "topic `{name}` is there already, with {}, not {wanted}",
+                counted(u64::from(partitions), "partition")
+            );
             return Err(LogError::InvalidRequest { why }.into());
+        }
+        if let Some(schema) = topic.config.schema.as_deref().and_then(|s| serde_json::from_str::<Schema>(s).ok()) {
+            if schema.format == codec::Format::Bincode {
+                let why = format!("topic `{name}` holds bincode values of type {}, and a load makes JSON", schema.name);
+                return Err(LogError::InvalidRequest { why }.into());
+            }
+            rows.declare(&schema);
         }
         let (producer, held) = match producer_id(&args, format, &input, &topic, log)? {
             Some(id) => (log.producer().idempotent(id).build(), held(log, &topic, id).await?),
@@ -230,6 +241,13 @@ struct Load<'a> {
     waiting: VecDeque<(u64, Delivery)>,
 }
 
+/// What is wrong with a line.
+#[derive(Debug)]
+enum Fault {
+    Malformed { column: u64, why: String },
+    TooLarge { bytes: u64 },
+}
+
 /// What became of the rows.
 #[derive(Debug, Default)]
 struct Tally {
@@ -269,13 +287,18 @@ impl Load<'_> {
     /// Sends a row, or skips it because it is there, or refuses it.
     async fn take(&mut self, item: Item, log: &Log) -> Result<()> {
         let (line, json) = match item {
-            Item::Row { line, .. } | Item::Bad { line, .. } if line < self.args.from_line => return Ok(()),
+            Item::Row { line, .. } | Item::Bad { line, .. } | Item::TooLarge { line, .. }
+                if line < self.args.from_line =>
+            {
+                return Ok(());
+            }
             Item::Row { line, json } => (line, json),
-            Item::Bad { line, column, why } => return self.refuse(line, column, why),
+            Item::Bad { line, column, why } => return self.refuse(line, Fault::Malformed { column, why }),
+            Item::TooLarge { line, bytes } => return self.refuse(line, Fault::TooLarge { bytes }),
         };
         let record = match self.record(json, log) {
             Ok(record) => record,
-            Err((column, why)) => return self.refuse(line, column, why),
+            Err(fault) => return self.refuse(line, fault),
         };
         let partitions = u32::try_from(self.left_to_skip.len()).unwrap_or(u32::MAX);
         let partition = match &record.key {
@@ -296,37 +319,53 @@ impl Load<'_> {
     }
 
     /// The record of a row, or why there is none.
-    fn record(&self, json: Vec<u8>, log: &Log) -> Result<Record, (u64, String)> {
+    fn record(&self, json: Vec<u8>, log: &Log) -> Result<Record, Fault> {
+        let at = |column: u64, why: String| Fault::Malformed { column, why };
         let field = |name: &String| match value::field(&json, name) {
             Ok(Some(found)) => Ok(found),
-            Ok(None) => Err((1, format!("there is no field `{name}`"))),
-            Err(e) => Err((e.column().max(1) as u64, "it is not a JSON object".into())),
+            Ok(None) => Err(at(1, format!("there is no field `{name}`"))),
+            Err(e) => Err(at(e.column().max(1) as u64, "it is not a JSON object".into())),
         };
         let key = match &self.args.key {
             None => None,
-            Some(name) => value::key_text(field(name)?).map_err(|why| (1, format!("field `{name}` {why}")))?,
+            Some(name) => value::key_text(field(name)?).map_err(|why| at(1, format!("field `{name}` {why}")))?,
         };
         let timestamp = match &self.args.time {
             None => log.clock().now(),
-            Some(name) => moment(&field(name)?).ok_or_else(|| (1, format!("field `{name}` is not a time")))?,
+            Some(name) => moment(&field(name)?).ok_or_else(|| at(1, format!("field `{name}` is not a time")))?,
         };
         let record = Record { key: key.map(Bytes::from), value: Some(json.into()), timestamp, headers: Vec::new() };
         let max = self.topic.config.batch_bytes_max;
         match batch_bytes(&record, max as usize) {
-            bytes if bytes > max as usize => {
-                Err((1, format!("the record has {bytes} bytes in its batch and the topic takes at most {max}")))
-            }
+            bytes if bytes > max as usize => Err(Fault::TooLarge { bytes: bytes as u64 }),
             _ => Ok(record),
         }
     }
 
-    fn refuse(&mut self, line: u64, column: u64, why: String) -> Result<()> {
-        if !self.args.skip_bad {
-            return Err(Error::BadLine { input: self.input.clone(), line, column, why });
+    /// Ends the load at a bad line, or counts it.
+    fn refuse(&mut self, line: u64, fault: Fault) -> Result<()> {
+        let max = u64::from(self.topic.config.batch_bytes_max);
+        if self.args.skip_bad {
+            self.tally.bad += 1;
+            self.tally.first_bad.get_or_insert_with(|| match fault {
+                Fault::Malformed { column, why } => format!("line {line}, column {column}: {why}"),
+                Fault::TooLarge { bytes } => {
+                    format!("line {line}: a record of {bytes} bytes, and the topic takes at most {max}")
+                }
+            });
+            return Ok(());
         }
-        self.tally.bad += 1;
-        self.tally.first_bad.get_or_insert_with(|| format!("line {line}, column {column}: {why}"));
-        Ok(())
+        Err(match fault {
+            Fault::Malformed { column, why } => {
+                let help = format!(
+                    "correct the line and load the rest with   --from-line {line}   or leave bad lines out with   --skip-bad"
+                );
+                Error::BadLine { input: self.input.clone(), line, column, why, help }
+            }
+            Fault::TooLarge { bytes } => {
+                self.at(line, LogError::RecordTooLarge { topic: self.topic.name.clone(), bytes, max })
+            }
+        })
     }
 
     fn at(&self, line: u64, error: LogError) -> Error {

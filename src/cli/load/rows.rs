@@ -5,11 +5,14 @@
 
 use super::super::{Error, Result, value::json_string};
 use super::csv_types::ColumnType;
+use crate::output::counted;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tailwater::log::codec::{FieldType, Schema};
 use tailwater::log::types::limits;
 
 /// Rows of standard input that decide the types of its columns; a file is read whole for that.
@@ -77,6 +80,59 @@ impl Input {
     }
 }
 
+/// Where the lines of a csv file end, for its records to have the line numbers of an editor. The csv reader counts the
+/// blank lines before a record, and half of a CRLF, to the record behind them.
+///
+/// ```text
+///   a,b CR LF 1,2 CR LF CR LF 3
+///                 ▲            └ the record "3" is said to begin here, on line 2; it begins on line 4
+/// ```
+#[derive(Debug, Default)]
+struct LineEnds {
+    /// Bytes seen.
+    at: u64,
+    /// Offsets of carriage returns and line feeds that no record was found behind yet.
+    ends: VecDeque<(u64, u8)>,
+    /// Line feeds before those.
+    line_feeds: u64,
+}
+
+impl LineEnds {
+    /// The line, from 1, of the record said to begin at byte `start`. Asked for in order.
+    fn line(&mut self, mut start: u64) -> u64 {
+        while let Some(&(at, byte)) = self.ends.front()
+            && at <= start
+        {
+            self.ends.pop_front();
+            self.line_feeds += u64::from(byte == b'\n');
+            // Line ends that the record is said to begin with come before it.
+            start += u64::from(at == start);
+        }
+        self.line_feeds + 1
+    }
+}
+
+/// Notes the line ends of what is read.
+struct Noted<R> {
+    inner: R,
+    ends: Arc<Mutex<LineEnds>>,
+}
+
+impl<R: Read> Read for Noted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        for (i, &byte) in buffer[..n].iter().enumerate() {
+            if matches!(byte, b'\r' | b'\n') {
+                let at = ends.at + i as u64;
+                ends.ends.push_back((at, byte));
+            }
+        }
+        ends.at += n as u64;
+        Ok(n)
+    }
+}
+
 struct Counted<R> {
     inner: R,
     read: Arc<AtomicU64>,
@@ -93,8 +149,20 @@ impl<R: Read> Read for Counted<R> {
 /// One row, or what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    Row { line: u64, json: Vec<u8> },
-    Bad { line: u64, column: u64, why: String },
+    Row {
+        line: u64,
+        json: Vec<u8>,
+    },
+    Bad {
+        line: u64,
+        column: u64,
+        why: String,
+    },
+    /// A line over any limit. It was read to this many bytes.
+    TooLarge {
+        line: u64,
+        bytes: u64,
+    },
 }
 
 /// Reads rows one by one.
@@ -113,6 +181,7 @@ enum Source {
         header: Vec<String>,
         types: Vec<ColumnType>,
         sample: Vec<csv::ByteRecord>,
+        ends: Arc<Mutex<LineEnds>>,
     },
 }
 
@@ -129,7 +198,9 @@ impl Rows {
                     Input::Stdin => None,
                     Input::File { .. } => Some(types_of_all(input)?),
                 };
-                let mut reader = csv_reader(input.open(read)?);
+                let ends = Arc::<Mutex<LineEnds>>::default();
+                let noted = Noted { inner: input.open(read)?, ends: Arc::clone(&ends) };
+                let mut reader = csv_reader(Box::new(noted));
                 let header = header(&mut reader, input)?;
                 let mut sample = Vec::new();
                 let types = match types {
@@ -147,7 +218,7 @@ impl Rows {
                         types
                     }
                 };
-                Source::Csv { reader, header, types, sample }
+                Source::Csv { reader, header, types, sample, ends }
             }
         };
         Ok(Self { input: input.clone(), source })
@@ -161,11 +232,27 @@ impl Rows {
         }
     }
 
+    /// Takes the types of csv columns from the topic's schema where it has them, instead of from the values.
+    pub(super) fn declare(&mut self, schema: &Schema) {
+        let Source::Csv { header, types, .. } = &mut self.source else { return };
+        for (name, kind) in header.iter().zip(types) {
+            if let Some(field) = schema.fields.iter().find(|field| field.name == *name) {
+                *kind = match field.field_type {
+                    FieldType::Bool => ColumnType::Bool,
+                    FieldType::F32 | FieldType::F64 => ColumnType::Float,
+                    FieldType::String => ColumnType::Text,
+                    FieldType::Timestamp | FieldType::Other => *kind,
+                    _ => ColumnType::Int,
+                };
+            }
+        }
+    }
+
     /// The next row; `None` at the end. Blank lines are no rows.
     pub(super) fn next(&mut self) -> Result<Option<Item>> {
         match &mut self.source {
             Source::Jsonl { reader, line } => next_json(reader, line).map_err(|e| self.input.failed(&e)),
-            Source::Csv { reader, header, types, sample } => {
+            Source::Csv { reader, header, types, sample, ends } => {
                 let record = match sample.pop() {
                     Some(record) => record,
                     None => {
@@ -176,7 +263,9 @@ impl Rows {
                         record
                     }
                 };
-                Ok(Some(csv_item(&record, header, types)))
+                let start = record.position().map_or(0, csv::Position::byte);
+                let line = ends.lock().unwrap_or_else(PoisonError::into_inner).line(start);
+                Ok(Some(csv_item(&record, line, header, types)))
             }
         }
     }
@@ -194,7 +283,7 @@ fn next_json(reader: &mut impl BufRead, line: &mut u64) -> std::io::Result<Optio
         let bad = |column: usize, why: String| Ok(Some(Item::Bad { line: *line, column: column as u64, why }));
         if bytes.len() as u64 > max && bytes.last() != Some(&b'\n') {
             reader.skip_until(b'\n')?;
-            return bad(1, format!("the line is longer than {max} bytes"));
+            return Ok(Some(Item::TooLarge { line: *line, bytes: bytes.len() as u64 }));
         }
         let without_bom = if *line == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
         let json = without_bom.trim_ascii_end();
@@ -223,7 +312,10 @@ fn csv_failed(input: &Input, error: &csv::Error) -> Error {
 
 fn header(reader: &mut csv::Reader<Box<dyn Read + Send>>, input: &Input) -> Result<Vec<String>> {
     let record = reader.byte_headers().map_err(|e| csv_failed(input, &e))?;
-    let bad = |why: String| Error::BadLine { input: input.name(), line: 1, column: 1, why };
+    let bad = |why: String| {
+        let help = "the first line names the columns, each once; correct it".into();
+        Error::BadLine { input: input.name(), line: 1, column: 1, why, help }
+    };
     let mut header: Vec<String> = Vec::new();
     for cell in record {
         let name = std::str::from_utf8(cell).map_err(|_| bad("the header is not UTF-8".into()))?;
@@ -254,10 +346,9 @@ fn widen(types: &mut [ColumnType], record: &csv::ByteRecord) {
     }
 }
 
-fn csv_item(record: &csv::ByteRecord, header: &[String], types: &[ColumnType]) -> Item {
-    let line = record.position().map_or(0, csv::Position::line);
+fn csv_item(record: &csv::ByteRecord, line: u64, header: &[String], types: &[ColumnType]) -> Item {
     if record.len() != header.len() {
-        let why = format!("the row has {} fields and the header has {}", record.len(), header.len());
+        let why = format!("the row has {} and the header has {}", counted(record.len() as u64, "field"), header.len());
         return Item::Bad { line, column: 1, why };
     }
     let mut json = String::from("{");
@@ -292,6 +383,7 @@ mod tests {
             out.push(match item {
                 Item::Row { line, json } => format!("{line} {}", String::from_utf8(json).unwrap()),
                 Item::Bad { line, column, why } => format!("{line}:{column} {why}"),
+                Item::TooLarge { line, bytes } => format!("{line} too large: {bytes}"),
             });
         }
         out
@@ -314,6 +406,18 @@ mod tests {
             r#"6 {"n":4,"s":null,"f,":null}"#,
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        let unix = b"\n\na,b\n1,2\n\n\n3\n\"x\ny\"\n4,5\n";
+        let dos = unix.iter().flat_map(|b| if *b == b'\n' { &b"\r\n"[..] } else { std::slice::from_ref(b) });
+        let dos: Vec<u8> = b"\xef\xbb\xbf".iter().chain(dos).copied().collect();
+        let whys: Vec<_> = [read("x.csv", unix), read("x.csv", &dos)]
+            .map(|rows| rows.iter().map(|row| row.split([' ', ':']).next().unwrap().to_owned()).collect::<Vec<_>>())
+            .into();
+        assert_eq!(whys[0], ["4", "7", "8", "10"]);
+        assert_eq!(whys[1], whys[0], "carriage returns make no difference");
     }
 
     #[test]

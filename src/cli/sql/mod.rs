@@ -33,8 +33,8 @@ pub(crate) struct Args {
     /// Run the statements of this file; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How to show rows [default: table; json with --json]
-    #[arg(long)]
+    /// table, csv or json [default: table; json with --json]
+    #[arg(long, hide_possible_values = true)]
     format: Option<Format>,
 }
 
@@ -67,6 +67,9 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
 /// Runs statements one after the other; ends at the first that fails.
 async fn run_script(log: &Log, script: &str, origin: Option<String>, format: Format, cx: &mut Context) -> Result<()> {
     let session = SqlSession::new(log.clone());
+    if let Some(command) = repl::command(script.trim()) {
+        return repl::run_command(command, &session, &mut false, cx).await;
+    }
     for (number, statement) in split_statements(script).into_iter().enumerate() {
         let stop = cx.stop.clone();
         let done = tokio::select! {

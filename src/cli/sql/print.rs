@@ -2,9 +2,11 @@
 //!
 //! csv and JSON stream; a box has to know all its rows, so it shows the first [`BOX_ROWS_MAX`] and says so.
 
-use super::super::{Context, Error, Result};
+use super::super::scan::intact;
+use super::super::{Context, Error, Result, value};
 use super::{Format, remark};
 use crate::output::{counted, grouped, span};
+use tailwater::log::Log;
 use tailwater::log::env::Clock;
 use tailwater::sql::arrow::array::RecordBatch;
 use tailwater::sql::arrow::csv;
@@ -37,11 +39,35 @@ pub(super) async fn answer(
         Failure::Sql(error) => failed(error),
         Failure::Other(error) => error,
     })?;
-    if timing || (format == Format::Table && cx.out.on_terminal()) {
+    if timing {
         let took = clock.instant().since(started);
         remark(cx, &format!("{} in {}", counted(rows, "row"), span(took)));
+    } else if format == Format::Table && cx.out.on_terminal() {
+        remark(cx, &counted(rows, "row"));
     }
-    cx.out.flush()
+    cx.out.flush()?;
+    intact_topics(session.log(), statement).await
+}
+
+/// Fails if the statement names a damaged topic: its rows were those before the damage, and must not pass for all.
+async fn intact_topics(log: &Log, statement: &str) -> Result<()> {
+    for topic in log.admin().list_topics(true).await? {
+        if names(statement, topic.name.as_str()) {
+            intact(&topic, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `topic` stands in the statement as a word, also in a string or a comment: an error too many is better than
+/// one too few.
+fn names(statement: &str, topic: &str) -> bool {
+    let (statement, topic) = (statement.to_lowercase(), topic.to_lowercase());
+    let within = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    statement.match_indices(&topic).any(|(at, _)| {
+        let (before, after) = (&statement[..at], &statement[at + topic.len()..]);
+        !before.ends_with(within) && !after.starts_with(within)
+    })
 }
 
 enum Failure {
@@ -114,7 +140,8 @@ async fn boxed(mut answer: Answer, cx: &mut Context) -> Result<u64, Failure> {
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows().min(BOX_ROWS_MAX - shown) {
             let cells = columns.iter().map(|c| c.value(row).try_to_string());
-            table.add_row(cells.collect::<Result<Vec<_>, _>>()?);
+            let cells = cells.map(|cell| Ok(value::harmless(cell?.as_bytes()).into_owned()));
+            table.add_row(cells.collect::<Result<Vec<String>, ArrowError>>()?);
         }
         shown += batch.num_rows().min(BOX_ROWS_MAX - shown);
         if shown == BOX_ROWS_MAX {
@@ -129,7 +156,16 @@ async fn boxed(mut answer: Answer, cx: &mut Context) -> Result<u64, Failure> {
         }
     }
     if !schema.fields().is_empty() {
-        cx.out.line(table.to_string())?;
+        let text = table.to_string();
+        match cx.out.columns() {
+            // A box that the terminal would fold says nothing; below each other its rows do.
+            Some(columns) if shown > 0 && text.lines().next().is_some_and(|l| l.chars().count() > columns) => {
+                for line in expanded(&table) {
+                    cx.out.line(line)?;
+                }
+            }
+            _ => cx.out.line(text)?,
+        }
     }
     if more {
         let max = grouped(BOX_ROWS_MAX as u64);
@@ -140,6 +176,42 @@ async fn boxed(mut answer: Answer, cx: &mut Context) -> Result<u64, Failure> {
     Ok(shown as u64)
 }
 
+/// The rows of a table one below the other, a line for each column.
+fn expanded(table: &comfy_table::Table) -> Vec<String> {
+    let names: Vec<String> = table.header().into_iter().flat_map(|row| row.cell_iter().map(|c| c.content())).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for (number, row) in table.row_iter().enumerate() {
+        lines.push(format!("── row {} ──", number + 1));
+        for (name, cell) in names.iter().zip(row.cell_iter()) {
+            lines.push(format!("{name:width$}  {}", cell.content()));
+        }
+    }
+    lines
+}
+
 fn is_number(kind: &DataType) -> bool {
     kind.is_numeric()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_named_as_a_word() {
+        for statement in ["SELECT 1 FROM T", "SELECT t.n FROM x, t", "SELECT * FROM \"t\""] {
+            assert!(names(statement, "t"), "{statement}");
+        }
+        for statement in ["SELECT 1 FROM other", "SELECT 1 FROM t_2", "SELECT 1 FROM \"a-t\""] {
+            assert!(!names(statement, "t"), "{statement}");
+        }
+    }
+
+    #[test]
+    fn rows_below_each_other_line_up() {
+        let mut table = comfy_table::Table::new();
+        table.set_header(["a", "long"]).add_row(["1", "x"]).add_row(["2", "y"]);
+        assert_eq!(expanded(&table), ["── row 1 ──", "a     1", "long  x", "── row 2 ──", "a     2", "long  y"]);
+    }
 }

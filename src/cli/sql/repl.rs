@@ -7,7 +7,7 @@ use super::{Format, print, remark, show};
 use crate::output::grouped;
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
-use rustyline::history::DefaultHistory;
+use rustyline::history::{DefaultHistory, History as _};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Editor};
 use std::path::PathBuf;
@@ -68,8 +68,7 @@ const KEYWORDS: &[&str] = &[
     "_error",
 ];
 
-const HELP: &str = "\
-  SELECT …;       a statement ends with a semicolon and may span lines
+const HELP: &str = "  SELECT …;       a statement ends with a semicolon and may span lines
   \\d              the topics
   \\d TOPIC        the columns of a topic
   \\timing         turn the time of each statement on or off
@@ -78,22 +77,22 @@ const HELP: &str = "\
 
 pub(super) async fn run(log: &Log, format: Format, cx: &mut Context) -> Result<()> {
     let session = SqlSession::new(log.clone());
-    let config =
-        Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY_MAX).map(|b| b.build());
     let failed = |e: ReadlineError| Error::Input { input: "the terminal".into(), why: e.to_string() };
-    let mut editor: Editor<Prompt, DefaultHistory> = Editor::with_config(config.map_err(failed)?).map_err(failed)?;
-    let history = history_file();
-    if let Some(path) = &history {
-        let _ = editor.load_history(path);
+    let config = Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY_MAX);
+    let config = config.map_err(failed)?.build();
+    let mut history = DefaultHistory::with_config(&config);
+    let file = history_file();
+    if let Some(path) = &file {
+        let _ = history.load(path);
     }
     remark(
         cx,
         &format!("tailwater {}, SQL over the topics in {}; \\? for help", env!("CARGO_PKG_VERSION"), cx.data.display()),
     );
-    let mut timing = false;
+    let mut timing = cx.out.on_terminal();
     loop {
-        editor.set_helper(Some(Prompt { words: words(&session).await }));
-        let line = match tokio::task::block_in_place(|| editor.readline("> ")) {
+        let prompt = Prompt { words: words(&session).await };
+        let line = match tokio::task::block_in_place(|| read(&config, &mut history, prompt)) {
             Ok(line) => line,
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => break,
@@ -103,31 +102,36 @@ pub(super) async fn run(log: &Log, format: Format, cx: &mut Context) -> Result<(
         if line.is_empty() {
             continue;
         }
-        let _ = editor.add_history_entry(line);
+        let _ = history.add(line);
         match command(line) {
             Some(Command::Quit) => break,
-            Some(Command::Help) => cx.out.line(HELP)?,
-            Some(Command::Timing) => {
-                timing = !timing;
-                remark(cx, if timing { "timing is on" } else { "timing is off" });
-            }
-            Some(Command::Describe(topic)) => {
-                if let Err(error) = describe(&session, topic, cx).await {
-                    show(&error, cx);
-                }
-            }
-            Some(Command::Unknown) => remark(cx, "there is no such command; \\? lists them"),
+            Some(command) => match run_command(command, &session, &mut timing, cx).await {
+                Err(Error::ClosedPipe) => return Err(Error::ClosedPipe),
+                Err(error) => show(&error, cx),
+                Ok(()) => {}
+            },
             None => statements(&session, line, format, timing, cx).await?,
         }
         cx.out.flush()?;
     }
-    if let Some(path) = &history {
+    if let Some(path) = &file {
         if let Some(dir) = path.parent() {
             let _ = std::fs::create_dir_all(dir);
         }
-        let _ = editor.save_history(path);
+        let _ = history.save(path);
     }
     Ok(())
+}
+
+/// Reads one line. The editor lives no longer than that: while it does SIGINT is its own, and Ctrl-C would not cancel
+/// the statement.
+fn read(config: &Config, history: &mut DefaultHistory, prompt: Prompt) -> rustyline::Result<String> {
+    let empty = DefaultHistory::with_config(config);
+    let mut editor = Editor::with_history(config.clone(), std::mem::replace(history, empty))?;
+    editor.set_helper(Some(prompt));
+    let line = editor.readline("> ");
+    std::mem::swap(history, editor.history_mut());
+    line
 }
 
 /// Runs the statements of one input. An error is shown and the prompt goes on; Ctrl-C cancels.
@@ -156,16 +160,40 @@ async fn statements(session: &SqlSession, line: &str, format: Format, timing: bo
     Ok(())
 }
 
-enum Command<'a> {
+/// Runs a command that is not SQL; `\q` is the caller's.
+pub(super) async fn run_command(
+    command: Command<'_>,
+    session: &SqlSession,
+    timing: &mut bool,
+    cx: &mut Context,
+) -> Result<()> {
+    match command {
+        Command::Quit => {}
+        Command::Help => cx.out.line(HELP)?,
+        Command::Timing => {
+            *timing = !*timing;
+            remark(cx, if *timing { "timing is on" } else { "timing is off" });
+        }
+        Command::Describe(topic) => describe(session, topic, cx).await?,
+        Command::Unknown(name) => {
+            let message = format!("there is no command `{name}`");
+            return Err(Error::Coded { code: "TW0303", message, help: Some("list them with   \\?".into()) });
+        }
+    }
+    Ok(())
+}
+
+/// A line at the prompt, or a whole script, that is a command rather than SQL.
+pub(super) enum Command<'a> {
     Describe(Option<&'a str>),
     Timing,
     Help,
     Quit,
-    Unknown,
+    Unknown(&'a str),
 }
 
 /// A line that is a command rather than SQL.
-fn command(line: &str) -> Option<Command<'_>> {
+pub(super) fn command(line: &str) -> Option<Command<'_>> {
     let bare = line.trim_end_matches(';').trim();
     match bare {
         "help" => return Some(Command::Help),
@@ -178,7 +206,7 @@ fn command(line: &str) -> Option<Command<'_>> {
         (Some("timing"), None) => Command::Timing,
         (Some("?" | "h" | "help"), None) => Command::Help,
         (Some("q" | "quit"), None) => Command::Quit,
-        _ => Command::Unknown,
+        _ => Command::Unknown(bare),
     })
 }
 

@@ -46,6 +46,7 @@ fn put_refuses_a_bad_line_and_keeps_those_before_it() {
     let err = put.error("TW0501");
     assert!(err.contains("line 2, column 5 of standard input"), "{err}");
     assert!(err.starts_with("1 record put into `t`"), "{err}");
+    assert!(!err.contains("--from-line") && !err.contains("--skip-bad"), "flags that put does not have: {err}");
     assert_eq!(tw.values("t"), ["{\"k\":1}"]);
 }
 
@@ -69,6 +70,7 @@ fn wrong_names_get_their_code_and_the_fix() {
     tw.run(&["tail", "flights", "--partition", "7"]).error("TW0104");
     tw.run(&["put", "flights", "--partition", "7", "--value", "x"]).error("TW0104");
     tw.run(&["topic", "create", "x", "-p", "0"]).error("TW0107");
+    tw.run(&["topic", "create", "x", "--lease", "0s"]).error("TW0107");
     tw.run(&["take", "flights", "--group", ""]).error("TW0108");
     tw.run(&["group", "describe", "nope"]).error("TW0109");
     tw.run(&["put", "flights", "no-such-file"]).error("TW0502");
@@ -167,12 +169,65 @@ fn take_exec_acknowledges_by_exit_code_and_the_rest_goes_to_the_dead_letters() {
 }
 
 #[test]
+fn take_leaves_the_deliveries_of_the_neighbours_alone() {
+    let tw = Tw::new();
+    tw.run(&["topic", "create", "jobs", "--deliveries", "1"]).ok();
+    tw.feed(&["put", "jobs"], "1\n2\n3\n").ok();
+    for expected in ["1\n", "2\n", "3\n"] {
+        assert_eq!(tw.run(&["take", "jobs", "-g", "g", "-n", "1"]).ok(), expected);
+    }
+    tw.run(&["tail", "jobs.dead"]).error("TW0102");
+    tw.run(&["topic", "create", "more"]).ok();
+    tw.feed(&["put", "more"], "1\n2\n").ok();
+    for n in 1..=2 {
+        let taken = json_lines(&tw.run(&["take", "more", "-g", "g", "--json"]).ok());
+        assert_eq!((&taken[0]["value"], &taken[0]["delivery"]), (&n.into(), &1.into()));
+    }
+}
+
+#[test]
+fn help_fits_a_screen() {
+    let tw = Tw::new();
+    let commands = [
+        "",
+        "demo",
+        "topic",
+        "topic create",
+        "topic list",
+        "topic delete",
+        "put",
+        "tail",
+        "take",
+        "group",
+        "group reset",
+        "load",
+        "dump",
+        "sql",
+        "bench",
+        "bench produce",
+        "explain",
+        "completions",
+    ];
+    for command in commands {
+        for help in ["-h", "--help"] {
+            let mut args: Vec<&str> = command.split_whitespace().collect();
+            args.push(help);
+            let text = tw.run(&args).ok();
+            assert!(text.lines().count() <= 30, "`tw {command} {help}` has {} lines:\n{text}", text.lines().count());
+            assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        }
+    }
+}
+
+#[test]
 fn groups_show_their_lag_and_move() {
     let tw = Tw::new();
     tw.feed(&["put", "t", "--create"], "1\n2\n3\n").ok();
     tw.run(&["take", "t", "-g", "q"]).ok();
     let queue = &json_lines(&tw.run(&["group", "describe", "q", "--json"]).ok())[0];
     assert_eq!((&queue["kind"], &queue["lag_records"]), (&"queue".into(), &2.into()));
+    let err = tw.run(&["group", "reset", "q", "t", "--to", "earliest", "--execute"]).error("TW0107");
+    assert!(err.contains("`q` is a queue group") && err.contains("tw take t --group NAME"), "{err}");
     let dry = json_lines(&tw.run(&["group", "reset", "c", "t", "--to", "1", "--json"]).ok());
     assert_eq!((&dry[0]["to"], &dry[0]["executed"]), (&1.into(), &false.into()));
     tw.run(&["group", "describe", "c"]).error("TW0109");

@@ -59,9 +59,12 @@ fn what_is_typed_is_there_when_the_input_ends() {
 #[test]
 fn ctrl_c_ends_a_put_that_waits_for_input() {
     let tw = Tw::new();
-    // With --create and no line yet: once the lock is held by someone, signals are listened to.
+    // With --create and no line yet: once it holds the lock, signals are listened to.
     let running = tw.start(&["put", "t", "--create"]);
-    while tw.run(&["topic", "list"]).code == Some(0) || !tw.path("data").exists() {}
+    let pid = running.child.id().to_string();
+    while !std::fs::read_to_string(tw.path("data/LOCK")).is_ok_and(|holder| holder.trim() == pid) {
+        std::thread::yield_now();
+    }
     running.signal("INT");
     assert_eq!(running.wait_with_input_open(), (Some(0), "0 records put into `t`\n".into()));
 }

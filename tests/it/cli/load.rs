@@ -108,8 +108,10 @@ fn a_record_over_the_limit_counts_as_a_bad_line() {
     let tw = Tw::new();
     tw.run(&["topic", "create", "t", "--max-batch-bytes", "2000"]).ok();
     let file = tw.write("x.jsonl", format!("1\n\"{}\"\n3\n", "x".repeat(3000)));
-    assert!(tw.run(&["load", &file, "t"]).error("TW0501").contains("line 2"));
-    tw.run(&["load", &file, "t", "--skip-bad"]).ok();
+    assert!(tw.run(&["load", &file, "t"]).error("TW0105").contains("line 2 of x.jsonl"));
+    let skipped = tw.run(&["load", &file, "t", "--skip-bad"]);
+    assert!(skipped.err.contains("left out 1 bad line; the first: line 2: a record of "), "{skipped:?}");
+    skipped.ok();
     tw.run(&["load", &file, "t", "--skip-bad"]).ok();
     assert_eq!(tw.values("t"), ["1", "3"]);
 }
@@ -176,4 +178,80 @@ fn standard_input_loads_without_resuming() {
         assert_eq!(tw.values("t").len(), expected);
     }
     tw.feed(&["load", "-", "t"], "1\n").error("TW0507");
+}
+
+#[test]
+fn csv_as_spreadsheets_write_it() {
+    let tw = Tw::new();
+    let file = tw.write("x.csv", "\u{feff}a,\"b,\"\r\n1,\"x, \"\"y\"\"\"\r\n\r\n,NA\r\n3\r\n");
+    let err = tw.run(&["load", &file, "t"]).error("TW0501");
+    assert!(err.contains("line 5, column 1 of x.csv: the row has 1 field and the header has 2"), "{err}");
+    assert_eq!(tw.values("t"), [r#"{"a":1,"b,":"x, \"y\""}"#, r#"{"a":null,"b,":null}"#]);
+    let file = tw.write("twice.csv", "a,b,a\n1,2,3\n");
+    let err = tw.run(&["load", &file, "u"]).error("TW0501");
+    assert!(err.contains("the header has column `a` twice") && !err.contains("--from-line"), "{err}");
+    tw.run(&["tail", "u"]).error("TW0102");
+}
+
+#[test]
+fn a_dump_says_no_to_what_it_cannot_write() {
+    let tw = Tw::new();
+    tw.run(&["topic", "create", "empty"]).ok();
+    assert_eq!(tw.run(&["dump", "empty"]).ok(), "");
+    assert_eq!(tw.run(&["dump", "empty", "--format", "csv"]).ok(), "");
+    tw.run(&["dump", "empty", "-o", "x.parquet"]).error("TW0507");
+    assert!(!super::exists(&tw.path("x.parquet")));
+    assert!(tw.run(&["dump", "emtpy"]).error("TW0102").contains("did you mean `empty`?"));
+}
+
+#[test]
+fn a_damaged_topic_shows_what_is_intact_and_says_that_it_is_not_all() {
+    let tw = Tw::new();
+    tw.run(&["topic", "create", "t"]).ok();
+    for value in ["{\"n\":1}", "{\"n\":2}", "{\"n\":3}"] {
+        tw.run(&["put", "t", "--value", value]).ok();
+    }
+    let found = std::process::Command::new("find").arg(tw.path("data/t")).args(["-name", "*.log"]).output().unwrap();
+    let segment = tw.path(String::from_utf8(found.stdout).unwrap().trim());
+    let whole = std::fs::read(&segment).unwrap();
+    let second_batch = whole.len() / 3;
+    let flip = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[second_batch + at] ^= 4;
+        std::fs::write(&segment, bytes).unwrap();
+    };
+    let intact = "{\"n\":1}\n";
+    let reads = [
+        (&["tail", "t"][..], intact),
+        (&["tail", "t", "--from", "earliest"], intact),
+        (&["tail", "t", "-f"], intact),
+        (&["dump", "t"], intact),
+        (&["dump", "t", "--format", "csv"], "n\n1\n"),
+    ];
+    // In the length of the batch, and in a record.
+    for at in [10, 65] {
+        flip(at);
+        for (args, out) in reads {
+            let ended = tw.run(args);
+            assert_eq!(ended.out, out, "{at} {args:?}: {ended:?}");
+            let err = ended.error("TW0204");
+            assert!(err.contains("partition 0 of `t`"), "{at} {args:?}: {err}");
+            assert!(err.contains("help: records before offset 1 are intact"), "{at} {args:?}: {err}");
+        }
+        tw.run(&["sql", "-c", "SELECT count(n) FROM T"]).error("TW0204");
+        let ended = tw.run(&["sql", "--format", "csv", "-c", "SELECT n FROM t WHERE _offset < 1"]);
+        assert_eq!(ended.out, "n\n1\n", "{at}: {ended:?}");
+    }
+    flip(10);
+    let described = tw.run(&["topic", "describe", "t"]);
+    assert!(described.out.contains("partition 0 is damaged"), "{described:?}");
+    described.error("TW0204");
+    tw.run(&["put", "t", "--value", "x"]).error("TW0204");
+    // What is intact can be taken, and then the queue does not pretend to be empty.
+    assert_eq!(tw.run(&["take", "t", "-g", "g"]).ok(), intact);
+    tw.run(&["take", "t", "-g", "g", "--wait", "0s"]).error("TW0204");
+    // The other topics are as they were.
+    tw.run(&["put", "other", "--create", "--value", "1"]).ok();
+    assert_eq!(tw.values("other"), ["1"]);
+    tw.run(&["sql", "-c", "SELECT * FROM other"]).ok();
 }

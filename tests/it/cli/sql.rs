@@ -25,6 +25,18 @@ fn rows_as_a_box_as_csv_as_json() {
 }
 
 #[test]
+fn commands_of_the_prompt_work_as_a_script() {
+    let tw = with_flights();
+    let listed = tw.run(&["sql", "-c", "\\d"]).ok();
+    assert!(listed.contains("flights           2        3"), "{listed}");
+    let described = tw.run(&["sql", "-c", "\\d flights"]).ok();
+    assert!(described.contains("dep_delay   BIGINT     nullable"), "{described}");
+    assert!(tw.run(&["sql", "-c", "\\d flihgts"]).error("TW0302").contains("did you mean `flights`?"));
+    assert!(tw.run(&["sql", "-c", "\\nope"]).error("TW0303").contains("there is no command `\\nope`"));
+    assert!(tw.run(&["sql", "-c", "\\?"]).ok().lines().all(|line| line.starts_with("  ")));
+}
+
+#[test]
 fn scripts_run_to_the_first_error() {
     let tw = with_flights();
     let script = "SELECT 1 AS one;\nSELECT nope FROM flights;\nSELECT 3 AS three;";
@@ -46,7 +58,7 @@ fn an_error_points_at_the_word() {
 ";
     assert!(err.contains(drawing), "{err}");
     let err = tw.run(&["sql", "-c", "SELECT * FROM flihgts"]).error("TW0302");
-    assert!(err.contains("did you mean flights?"), "{err}");
+    assert!(err.contains("did you mean `flights`?"), "{err}");
     tw.run(&["sql", "-c", "SELEKT 1"]).error("TW0303");
     tw.run(&["sql", "-c", "DROP TABLE flights"]).error("TW0304");
     let json = tw.run(&["sql", "--json", "-c", "SELECT nope FROM flights"]);
