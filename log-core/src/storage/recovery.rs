@@ -97,7 +97,10 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, dir: &Path, durable: Option<DurableP
     if segments.is_empty() {
         segments.push(create(disk, dir)?);
     }
-    if report.torn_tail.is_some() || durable.is_none_or(|point| point.offset < walk.expected) {
+    // An active segment that the durable point does not name may be empty, and its name not durable yet.
+    let active = segments.last().map_or(0, |last| last.base);
+    let above = |point: DurablePoint| point.offset < walk.expected || point.segment_base != active;
+    if report.torn_tail.is_some() || durable.is_none_or(above) {
         let untrusted = walk.trusted_segments.min(segments.len() - 1);
         for segment in &segments[untrusted..] {
             let from = durable.filter(|point| point.segment_base == segment.base).map_or(0, |point| point.position);

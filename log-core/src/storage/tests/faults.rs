@@ -320,3 +320,26 @@ fn appends_during_a_sync_wait_for_the_next_one() {
     opened.log.sync().unwrap();
     assert_eq!(values(&opened.log.reader()), ["a", "b"]);
 }
+
+/// A roll makes a segment, the disk is full, and the process ends: the next one finds an empty segment whose name was
+/// never synced, and what it acknowledges in it must not go with the name.
+#[test]
+fn a_segment_left_empty_by_a_full_disk_keeps_what_is_synced_into_it() {
+    for seed in 0..32 {
+        let disk = SimDisk::default();
+        let mut opened = Opened::on(&disk, 100);
+        opened.log.append(&batch(&["a"])).unwrap();
+        opened.sync().unwrap();
+        disk.set_capacity(Some(1));
+        assert!(matches!(opened.log.append(&batch(&["b"])), Err(Error::DiskFull { .. })));
+        drop(opened);
+        disk.set_capacity(None);
+
+        let mut opened = Opened::on(&disk, 100);
+        opened.log.append(&batch(&["c"])).unwrap();
+        opened.sync().unwrap();
+        let disk = disk.crash(seed);
+        drop(opened);
+        assert_eq!(values(&Opened::on(&disk, 100).log.reader()), ["a", "c"], "seed {seed}");
+    }
+}
