@@ -126,11 +126,13 @@ impl Drop for OwnDir {
 mod tests {
     use super::*;
 
+    type TableOf = fn(&mut Answers) -> &mut Rows;
+
     #[test]
     fn a_wrong_row_in_any_table_is_a_difference() {
         let right = Answers::embedded().unwrap();
         assert_eq!(differences(&right, &right).unwrap(), [401, 34, 175, 7]);
-        let tables: [(&str, fn(&mut Answers) -> &mut Rows); 4] = [
+        let tables: [(&str, TableOf); 4] = [
             ("delays-by-hour", |a| &mut a.delays),
             ("alerts", |a| &mut a.alerts),
             ("late-reports", |a| &mut a.late),

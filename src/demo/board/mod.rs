@@ -148,7 +148,6 @@ pub(crate) mod tests {
             records_in: 9_000,
             state_rows: 12,
             state_bytes: 1_234,
-            ..JobStats::default()
         };
         board
     }
