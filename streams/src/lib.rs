@@ -94,3 +94,8 @@ pub use tailwater_streams_derive::Record;
 pub use time::{Emit, Tumbling, Watermarks, Windowed, hours, millis, minutes, seconds};
 pub use topic::Topic;
 pub use topology::Topology;
+
+/// The derive's front page, whose example needs this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../derive/src/example.md")]
+struct DeriveFrontPage;

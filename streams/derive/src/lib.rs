@@ -1,29 +1,9 @@
 //! `#[derive(Record)]`: the codec, key, event time and schema of a type, from its serde implementations.
 //!
-//! ```
-//! use serde::{Deserialize, Serialize};
-//! use tailwater_log::{Codec, Timestamp};
-//! use tailwater_streams_derive::Record;
-//!
-//! #[derive(Clone, Debug, PartialEq, Record, Serialize, Deserialize)]
-//! #[record(format = "json", version = 2)]
-//! struct Click {
-//!     #[record(key)]
-//!     page: String,
-//!     #[record(event_time)]
-//!     at: Timestamp,
-//!     ms: u64,
-//! }
-//!
-//! let click = Click { page: "/".into(), at: Timestamp(1_000), ms: 12 };
-//! assert_eq!(click.to_bytes(), br#"{"page":"/","at":1000,"ms":12}"#);
-//! assert_eq!(Click::decode(&click.to_bytes()), Ok(click.clone()));
-//! assert_eq!(click.key(), Some(b"/".to_vec()));
-//! assert_eq!(click.event_time(), Some(Timestamp(1_000)));
-//! assert_eq!(Click::schema().map(|schema| schema.version), Some(2));
-//! ```
 //! Users meet it as `tailwater_streams::Record` or `tailwater::Record`. The generated code names log-core's `Codec`
 //! through whichever of our packages the user's manifest has.
+
+#![doc = include_str!("example.md")]
 
 mod attributes;
 mod expand;
