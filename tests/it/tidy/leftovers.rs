@@ -15,7 +15,6 @@ const HOSTS: &[&str] = &[
     "kafka.apache.org",
     "keepachangelog.com",
     "localhost",
-    "pypi.org",
     "rustup.rs",
     "www.apache.org",
     "www.rfc-editor.org",
@@ -93,7 +92,7 @@ impl<'a> Visit<'a> for Calls {
 
 fn foreign_sources(lock: &str) -> Vec<String> {
     let sources = lock.lines().filter_map(|l| l.strip_prefix("source = "));
-    sources.filter(|s| *s != "\"registry+https://github.com/rust-lang/crates.io-index\"").map(str::to_owned).collect()
+    sources.filter(|s| !s.starts_with("\"registry+https://github.com/rust-lang/")).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
