@@ -14,7 +14,7 @@ impl Log {
     /// Fails with `DirectoryInUse` while another process, or another handle, has the directory open; with
     /// `UnsupportedFormat` for one of another version; with `Corrupt` when the metadata log is damaged.
     pub async fn open(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::open_on(Arc::new(RealDisk), Clock::real(), dir).await
+        Self::open_on(Arc::new(RealDisk::default()), Clock::real(), dir).await
     }
 
     /// Opens a log on any disk and clock: with `SimDisk` and a manual clock, a whole log in a test.

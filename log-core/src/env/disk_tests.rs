@@ -34,6 +34,23 @@ fn conforms(disk: &dyn Disk, root: &Path) {
     file.sync_data().unwrap();
     disk.sync_dir(&dir).unwrap();
 
+    // What was just written is in the page cache, where a file system can tell.
+    if let Some(n) = file.read_cached_at(&mut buf, 0).unwrap() {
+        assert_eq!(&buf[..n], b"ab\0\0z");
+        assert_eq!(file.read_cached_at(&mut buf, 5).unwrap(), Some(0));
+    }
+
+    // Reserved space does not change the length.
+    supported(file.allocate(5, 1 << 20));
+    supported(file.allocate(0, 0));
+    assert_eq!(file.len().unwrap(), 5);
+    file.set_len(5).unwrap();
+    assert_eq!((file.len().unwrap(), disk.len_of(&path).unwrap()), (5, 5));
+    assert_eq!(disk.len_of(&dir).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    assert_eq!(disk.len_of(&dir.join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert!(disk.free_bytes(&dir).unwrap() > 0);
+    supported(disk.sync_all(root));
+
     // Another handle sees the same file; a rename replaces; an open file outlives its name.
     disk.open(&dir.join("other"), OpenMode::ReadWrite).unwrap();
     assert_eq!(disk.list(&dir).unwrap(), [PathBuf::from("file"), PathBuf::from("other")]);
@@ -55,10 +72,37 @@ fn conforms(disk: &dyn Disk, root: &Path) {
     assert!(!disk.exists(&dir) && disk.list(&dir).is_err());
 }
 
+/// False where the system or the file system under the test cannot do it, such as one over the network.
+fn supported(result: io::Result<()>) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => false,
+        Err(e) => panic!("{e}"),
+    }
+}
+
 #[test]
 fn the_real_disk_conforms() {
     let dir = tempfile::tempdir().unwrap();
-    conforms(&RealDisk, dir.path());
+    conforms(&RealDisk::default(), dir.path());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn reserved_space_is_taken_from_the_real_disk_and_given_back() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    let blocks = || std::fs::metadata(&path).unwrap().blocks();
+    let file = RealDisk::default().open(&path, OpenMode::CreateNew).unwrap();
+    file.write_at(&[IoSlice::new(&[1; 10])], 0).unwrap();
+    if supported(file.allocate(10, 4 << 20)) {
+        assert_eq!(file.len().unwrap(), 10);
+        assert!(blocks() * 512 >= 4 << 20);
+        file.set_len(10).unwrap();
+        file.sync_data().unwrap();
+        assert!(blocks() * 512 < 1 << 20);
+    }
 }
 
 #[test]

@@ -2,9 +2,14 @@
 //!
 //! Blocking calls on the caller's thread, positioned reads and writes only, no mapping: a full page cache or a bad
 //! sector comes back as an error and never as a signal. A full disk surfaces as `io::ErrorKind::StorageFull`.
+//!
+//! Left out: `sync_file_range`, which starts writeback of a range early. rustix has no such call, and std neither.
 
 use super::disk::{Disk, File, OpenMode};
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
@@ -14,9 +19,13 @@ use std::sync::Arc;
 /// `pwritev` takes at most this many parts (POSIX `IOV_MAX` is 1024 on Linux and macOS).
 const PARTS_MAX: usize = 1024;
 
-/// The machine's file system.
+/// The machine's file system. Clones share what they keep open.
 #[derive(Debug, Default, Clone)]
-pub struct RealDisk;
+pub struct RealDisk {
+    /// The directories that `sync_all` is asked for, kept open: the kernel reports a failed writeback to a handle that
+    /// was open before it, but to a later one only until any program has seen it.
+    synced_dirs: Arc<Mutex<BTreeMap<PathBuf, Arc<fs::File>>>>,
+}
 
 #[derive(Debug)]
 struct RealFile(fs::File);
@@ -64,13 +73,48 @@ impl Disk for RealDisk {
         fs::File::open(or_here(dir))?.sync_all()
     }
 
-    /// Also writes this process's id into the file, so that the next one can say who holds the lock.
+    #[cfg(target_os = "linux")]
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        // Not retried when a signal interrupts it: like any failed sync, that proves nothing.
+        Ok(rustix::fs::syncfs(&*self.handle_of(dir)?)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sync_all(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let fs = rustix::fs::statvfs(or_here(dir))?;
+        Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
+    }
+
+    fn len_of(&self, path: &Path) -> io::Result<u64> {
+        let metadata = fs::metadata(path)?;
+        if metadata.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(metadata.len()) }
+    }
+
+    /// Also writes this process's id into the file, so that the next one can say who holds the lock, and
+    /// opens the directory for `sync_all` before anything is written to it.
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        self.handle_of(path.parent().unwrap_or(path))?;
         file.set_len(0)?;
         file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
         Ok(Arc::new(RealFile(file)))
+    }
+}
+
+impl RealDisk {
+    fn handle_of(&self, dir: &Path) -> io::Result<Arc<fs::File>> {
+        let mut dirs = self.synced_dirs.lock();
+        if let Some(file) = dirs.get(dir) {
+            return Ok(file.clone());
+        }
+        let file = Arc::new(fs::File::open(or_here(dir))?);
+        dirs.insert(dir.to_owned(), file.clone());
+        Ok(file)
     }
 }
 
@@ -88,6 +132,21 @@ impl File for RealFile {
         Ok(done)
     }
 
+    #[cfg(target_os = "linux")]
+    fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        match preadv2(&self.0, &mut [io::IoSliceMut::new(buf)], position, ReadWriteFlags::NOWAIT) {
+            Ok(n) => Ok(Some(n)),
+            Err(Errno::AGAIN | Errno::INTR | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn read_cached_at(&self, _: &mut [u8], _: u64) -> io::Result<Option<usize>> {
+        Ok(None)
+    }
+
     fn write_at(&self, parts: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
         let mut parts = parts.to_vec();
         let mut rest = &mut parts[..];
@@ -100,7 +159,7 @@ impl File for RealFile {
                     position += n as u64;
                     IoSlice::advance_slices(&mut rest, n);
                 }
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
         }
@@ -109,6 +168,23 @@ impl File for RealFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn allocate(&self, position: u64, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        if len == 0 {
+            return Ok(()); // the system call refuses it
+        }
+        match rustix::io::retry_on_intr(|| fallocate(&self.0, FallocateFlags::KEEP_SIZE, position, len)) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+            result => Ok(result?),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn allocate(&self, _: u64, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -28,6 +28,9 @@ use std::sync::Arc;
 /// What a disk writes at once: a torn write breaks at multiples of this many bytes.
 const SECTOR_BYTES: u64 = 512;
 
+/// What is free on a disk without a capacity.
+const FREE_BYTES_UNLIMITED: u64 = 1 << 40;
+
 /// A file system in memory that can crash. Clones are the same disk.
 #[derive(Debug, Default, Clone)]
 pub struct SimDisk(Arc<Mutex<State>>);
@@ -268,6 +271,39 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn sync_all(&self, _: &Path) -> io::Result<()> {
+        let mut state = self.call()?;
+        let fails = due(&mut state.fail_sync_after);
+        let state = &mut *state;
+        for inode in &mut state.inodes {
+            let pending = std::mem::take(&mut inode.pending);
+            if !fails {
+                pending.iter().for_each(|op| op.apply(&mut inode.durable));
+            }
+        }
+        if fails {
+            return Err(input_output_error());
+        }
+        for op in std::mem::take(&mut state.pending_names) {
+            op.apply(&mut state.durable_names);
+        }
+        Ok(())
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        let state = self.call()?;
+        Ok(state.capacity.unwrap_or(FREE_BYTES_UNLIMITED).saturating_sub(state.used_bytes()))
+    }
+
+    fn len_of(&self, path: &Path) -> io::Result<u64> {
+        let state = self.call()?;
+        match state.names.get(path) {
+            Some(Entry::File(inode)) => Ok(state.inodes[*inode].live.len() as u64),
+            Some(Entry::Dir) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let mut state = self.call()?;
         if state.locks.contains(path) {
@@ -291,6 +327,10 @@ impl File for SimFile {
         let n = buf.len().min(live.len() - start);
         buf[..n].copy_from_slice(&live[start..start + n]);
         Ok(n)
+    }
+
+    fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        self.read_at(buf, position).map(Some)
     }
 
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<()> {
@@ -334,6 +374,10 @@ impl File for SimFile {
         }
         pending.iter().for_each(|op| op.apply(&mut inode.durable));
         Ok(())
+    }
+
+    fn allocate(&self, _: u64, _: u64) -> io::Result<()> {
+        self.disk.call().map(drop)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -45,7 +45,7 @@ fn works_on(disk: Arc<dyn Disk>, root: &Path) {
 #[test]
 fn a_log_on_the_real_disk() {
     let dir = tempfile::tempdir().unwrap();
-    works_on(Arc::new(RealDisk), &dir.path().join("data"));
+    works_on(Arc::new(RealDisk::default()), &dir.path().join("data"));
 }
 
 #[test]
