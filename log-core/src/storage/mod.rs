@@ -42,6 +42,8 @@ mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code, reason = "the log fills it next")]
+mod transactions;
 
 pub use checkpoint::{Checkpoint, DurablePoint};
 pub use data_dir::DataDir;
