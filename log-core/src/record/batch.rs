@@ -43,6 +43,8 @@ const RECORDS_COUNT: usize = BASE_SEQUENCE + size_of::<i32>();
 
 /// Bytes of a batch before its records.
 pub const BATCH_HEADER_BYTES: usize = RECORDS_COUNT + size_of::<i32>();
+/// Bytes of a batch's head: the fields that its own checksum does not cover, and the checksum.
+pub(crate) const BATCH_HEAD_BYTES: usize = ATTRIBUTES;
 /// Bytes of a batch that its length field does not count: base offset and the length itself.
 const LENGTH_PREFIX_BYTES: usize = LEADER_EPOCH;
 

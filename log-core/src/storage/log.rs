@@ -156,7 +156,7 @@ impl PartitionLog {
             }
             return Err(error);
         }
-        self.active.push(position, header);
+        self.active.push(position, header, &front);
         if self.dirty.last().is_none_or(|last| !Arc::ptr_eq(last, &self.active)) {
             self.dirty.push(self.active.clone());
         }

@@ -33,6 +33,7 @@
 
 mod checkpoint;
 mod data_dir;
+#[allow(dead_code, reason = "the log uses all of it next")]
 mod index;
 mod log;
 mod producers;

@@ -248,13 +248,13 @@ impl Walk {
             match scanner.next(check).map_err(|e| segment.read_error(e))? {
                 Found::End { .. } => return Ok(None),
                 Found::Bad { place, why } => return Ok(Some((place.position, why))),
-                Found::Batch { place, header, .. } => {
+                Found::Batch { place, header, bytes } => {
                     position = place.position + header.total_bytes() as u64;
                     let end = Place { offset: header.next_offset(), position };
                     if let Some(why) = point.and_then(|point| point.contradicts(segment.base, end)) {
                         return Ok(Some((place.position, why)));
                     }
-                    segment.push(place.position, &header);
+                    segment.push(place.position, &header, bytes);
                     self.producers.remember(&header);
                     self.expected = end.offset;
                 }

@@ -12,7 +12,7 @@
 use super::index::{Index, Place};
 use super::scan::Scanner;
 use crate::env::{Disk, File, OpenMode};
-use crate::record::BatchHeader;
+use crate::record::{BATCH_HEAD_BYTES, BatchHeader};
 use crate::types::{Error, Offset, Result, Timestamp};
 use parking_lot::RwLock;
 use std::path::{Path, PathBuf};
@@ -70,9 +70,10 @@ impl Segment {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Publishes a batch that was written at the end, or found there.
-    pub(super) fn push(&self, position: u64, header: &BatchHeader) {
-        self.index.write().push(position, header);
+    /// Publishes a batch that was written at the end, or found there. `bytes` begin with its head.
+    pub(super) fn push(&self, position: u64, header: &BatchHeader, bytes: &[u8]) {
+        let head: &[u8; BATCH_HEAD_BYTES] = bytes.first_chunk().expect("a batch was parsed from them");
+        self.index.write().push(position, header, head);
         self.len.fetch_max(position + header.total_bytes() as u64, Ordering::AcqRel);
     }
 
