@@ -33,6 +33,8 @@
 
 mod checkpoint;
 mod data_dir;
+#[allow(dead_code, reason = "the log writes it next")]
+mod footer;
 #[allow(dead_code, reason = "the log uses all of it next")]
 mod index;
 mod log;
