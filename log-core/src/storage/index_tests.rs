@@ -5,18 +5,19 @@ use crate::record::{BatchBuilder, Compression, Record, stamp_offset};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-const BASE: Offset = 1000;
+pub(in crate::storage) const BASE: Offset = 1000;
 
-/// A batch as it lies in a log, by what an index needs of it.
+/// A batch as it lies in a log.
 #[derive(Clone, Debug)]
-struct Known {
-    position: u64,
-    header: BatchHeader,
-    head: [u8; BATCH_HEAD_BYTES],
+pub(in crate::storage) struct Known {
+    pub(in crate::storage) position: u64,
+    pub(in crate::storage) header: BatchHeader,
+    pub(in crate::storage) batch: Vec<u8>,
+    pub(in crate::storage) head: [u8; BATCH_HEAD_BYTES],
 }
 
 /// Batches of `(bytes of value, offsets skipped before it, timestamp)`, and the segment's length.
-fn segment(shapes: &[(usize, i64, i64)]) -> (Vec<Known>, u64) {
+pub(in crate::storage) fn segment(shapes: &[(usize, i64, i64)]) -> (Vec<Known>, u64) {
     let (mut batches, mut position, mut offset) = (Vec::new(), 0, BASE);
     for (bytes, gap, at) in shapes {
         let mut builder = BatchBuilder::new(Compression::None);
@@ -26,19 +27,20 @@ fn segment(shapes: &[(usize, i64, i64)]) -> (Vec<Known>, u64) {
         offset += gap;
         stamp_offset(&mut batch, offset, 3);
         let header = BatchHeader::parse(&batch).unwrap().unwrap();
-        batches.push(Known { position, header, head: *batch.first_chunk().unwrap() });
         (position, offset) = (position + batch.len() as u64, header.next_offset());
+        let at = position - batch.len() as u64;
+        batches.push(Known { position: at, header, head: *batch.first_chunk().unwrap(), batch });
     }
     (batches, position)
 }
 
-fn index_of(batches: &[Known]) -> Index {
+pub(in crate::storage) fn index_of(batches: &[Known]) -> Index {
     let mut index = Index::new(BASE);
     batches.iter().for_each(|batch| index.push(batch.position, &batch.header, &batch.head));
     index
 }
 
-fn shapes() -> impl Strategy<Value = Vec<(usize, i64, i64)>> {
+pub(in crate::storage) fn shapes() -> impl Strategy<Value = Vec<(usize, i64, i64)>> {
     let bytes = prop_oneof![3 => 1..9000usize, 1 => 30_000..70_000usize];
     prop::collection::vec((bytes, prop_oneof![3 => Just(0), 1 => 1..5i64], -1..30i64), 0..40)
 }

@@ -47,6 +47,8 @@ mod segment;
 mod tests;
 #[allow(dead_code, reason = "the log fills it next")]
 mod transactions;
+#[allow(dead_code, reason = "scrub and doctor use it next")]
+mod verify;
 
 pub use checkpoint::{Checkpoint, DurablePoint};
 pub use data_dir::DataDir;
