@@ -69,7 +69,9 @@ impl Flusher {
 
     /// Forgets the durable points of a deleted topic.
     pub(super) fn forget(&self, topic: TopicId) {
-        self.shared.checkpoint.lock().forget(topic);
+        if let Err(error) = self.shared.checkpoint.lock().forget(topic) {
+            tracing::warn!(%topic, %error, "a deleted topic stays in the checkpoint");
+        }
     }
 
     /// Ends the thread after what is dirty; later rounds are run by callers.

@@ -89,7 +89,10 @@ impl Broker {
     /// Opens a broker on the data directory `dir`. Must be called within a tokio runtime.
     pub(crate) fn open(disk: Arc<dyn Disk>, clock: Clock, dir: &Path) -> Result<Arc<Self>> {
         let dir = DataDir::open(disk.clone(), dir)?;
-        let checkpoint = dir.checkpoint()?;
+        let (checkpoint, found) = dir.checkpoint()?;
+        if let Some(damage) = &found.damage {
+            tracing::warn!(%damage, "every partition is checked in full");
+        }
 
         let partition = TopicPartition::new(TopicName::new("__metadata")?, 0);
         let settings = LogConfig {

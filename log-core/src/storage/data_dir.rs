@@ -1,6 +1,6 @@
 //! A data directory: who has it, which format it has, and where things lie in it (drawn in [`super`]).
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, CheckpointReport};
 use super::write_error;
 use crate::env::{Disk, File, OpenMode};
 use crate::types::{Error, PartitionIndex, Result, TopicId};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version of the layout and of everything in it.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const FORMAT_PREFIX: &str = "tailwater ";
 /// What is read of the lock and format files, in bytes.
 const SMALL_FILE_BYTES: usize = 64;
@@ -83,8 +83,8 @@ impl DataDir {
         self.disk.sync_dir(&self.root).map_err(|e| Error::io("sync", &self.root, e))
     }
 
-    /// Opens the directory's checkpoint. Open it once.
-    pub fn checkpoint(&self) -> Result<Checkpoint> {
+    /// Opens the directory's checkpoint, as [`Checkpoint::open`] does. Open it once.
+    pub fn checkpoint(&self) -> Result<(Checkpoint, CheckpointReport)> {
         Checkpoint::open(self.disk.clone(), &self.root.join("checkpoint.log"))
     }
 

@@ -4,7 +4,7 @@
 //!   <data directory>/
 //!     LOCK                        held while the directory is open; names the process
 //!     format                      the version of this layout
-//!     checkpoint.log              how far each partition is durable
+//!     checkpoint.log              what is known of each partition: its durable point, its start, its segments
 //!     meta/                       the metadata log: a partition log
 //!     t/<topic id>/<partition>/   the partition log of one partition
 //!       00000000000000000000.log    a segment: record batches, verbatim
@@ -50,7 +50,7 @@ mod transactions;
 #[allow(dead_code, reason = "scrub and doctor use it next")]
 mod verify;
 
-pub use checkpoint::{Checkpoint, DurablePoint};
+pub use checkpoint::{Change, Checkpoint, CheckpointReport, DurablePoint, PartitionState, SealedSegment};
 pub use data_dir::DataDir;
 pub use log::{Appended, LogConfig, PartitionLog, SyncTicket};
 pub use reader::LogReader;

@@ -47,7 +47,7 @@ struct Opened {
 impl Opened {
     fn try_open(disk: &Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> crate::types::Result<Self> {
         let dir = DataDir::open(disk.clone(), root)?;
-        let mut checkpoint = dir.checkpoint()?;
+        let (mut checkpoint, _) = dir.checkpoint()?;
         let point = checkpoint.point(TOPIC, 0);
         let (log, report) =
             PartitionLog::open(disk.clone(), &dir.partition_dir(TOPIC, 0), config(segment_bytes), point)?;
