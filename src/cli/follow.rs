@@ -42,12 +42,8 @@ impl Follow {
                 else {
                     continue;
                 };
-                for stored in record::records(answer.batches) {
-                    let stored = stored?;
-                    if stored.offset >= *position {
-                        *position = stored.offset + 1;
-                        records.push((partition.clone(), stored));
-                    }
+                for stored in record::records_at(answer.batches, position) {
+                    records.push((partition.clone(), stored?));
                 }
             }
             if !records.is_empty() {

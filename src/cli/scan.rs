@@ -89,7 +89,7 @@ impl Scan {
     /// Makes sure that a lane with records left has a head.
     async fn refill(&mut self, index: usize) -> Result<()> {
         let lane = &mut self.lanes[index];
-        if lane.buffer.is_empty() && !lane.left.is_empty() {
+        while lane.buffer.is_empty() && !lane.left.is_empty() {
             let wanted =
                 FetchPartition { partition: lane.partition.clone(), offset: lane.left.start, max_bytes: FETCH_BYTES };
             let request = Fetch { partitions: vec![wanted], max_wait: Duration::ZERO, min_bytes: 1 };
@@ -103,16 +103,17 @@ impl Scan {
                 }
                 Err(error) => return Err(error.into()),
             };
+            let before = lane.left.start;
             for fetched in fetched {
-                for stored in record::records(fetched.batches) {
+                for stored in record::records_at(fetched.batches, &mut lane.left.start) {
                     let stored = stored?;
-                    if lane.left.contains(stored.offset) {
-                        lane.left.start = stored.offset + 1;
-                        lane.buffer.push_back(stored);
+                    if stored.offset >= lane.left.end {
+                        break;
                     }
+                    lane.buffer.push_back(stored);
                 }
             }
-            if lane.buffer.is_empty() {
+            if lane.left.start == before {
                 // Nothing readable is left below the pinned end.
                 lane.left.start = lane.left.end;
             }

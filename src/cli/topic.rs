@@ -5,7 +5,7 @@ use crate::output::{Style, bytes, counted, grouped, span};
 use std::time::Duration;
 use tailwater::log::Log;
 use tailwater::log::service::TopicDescription;
-use tailwater::log::types::Flush;
+use tailwater::log::types::{Cleanup, Flush, TopicConfig};
 use tailwater::log::{TopicName, TopicSpec};
 
 /// `tw topic …`
@@ -51,6 +51,22 @@ pub(crate) struct Create {
     /// Roll segment files at this size, in bytes
     #[arg(long, value_name = "BYTES")]
     segment_bytes: Option<u64>,
+    /// Roll segment files at this age, as in 12h or 7d
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    segment_age: Option<Duration>,
+    /// What becomes of old records: delete, by age and size; compact, to the last of each key;
+    /// compact,delete
+    #[arg(long, default_value = "delete", value_name = "HOW", hide_possible_values = true)]
+    cleanup: CleanupArg,
+    /// Keep records at least that long, as in 7d; without it for ever
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    retention: Option<Duration>,
+    /// Delete the oldest records of a partition above this size, in bytes
+    #[arg(long, value_name = "BYTES")]
+    retention_bytes: Option<u64>,
+    /// When compacting, keep the deletion of a key visible that long
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    tombstone_delay: Option<Duration>,
     /// As a queue: how long a worker holds a record
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     lease: Option<Duration>,
@@ -73,6 +89,57 @@ impl From<FlushArg> for Flush {
         match arg {
             FlushArg::Durable => Self::Durable,
             FlushArg::Os => Self::Os,
+        }
+    }
+}
+
+/// [`Cleanup`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CleanupArg {
+    /// By age and size
+    Delete,
+    /// The last record of each key stays
+    Compact,
+    /// Both
+    #[value(name = "compact,delete", alias = "delete,compact")]
+    CompactAndDelete,
+}
+
+impl From<CleanupArg> for Cleanup {
+    fn from(arg: CleanupArg) -> Self {
+        match arg {
+            CleanupArg::Delete => Self::Delete,
+            CleanupArg::Compact => Self::Compact,
+            CleanupArg::CompactAndDelete => Self::CompactAndDelete,
+        }
+    }
+}
+
+/// The setting as the user writes it.
+const fn cleanup_name(cleanup: Cleanup) -> &'static str {
+    match cleanup {
+        Cleanup::Delete => "delete",
+        Cleanup::Compact => "compact",
+        Cleanup::CompactAndDelete => "compact,delete",
+    }
+}
+
+/// What becomes of old records, in words.
+fn cleanup_line(config: &TopicConfig) -> String {
+    let keeps = match (config.retention, config.retention_bytes) {
+        (None, None) => "for ever".into(),
+        (Some(time), None) => format!("for {}", span(time)),
+        (None, Some(size)) => format!("up to {} a partition", bytes(size)),
+        (Some(time), Some(size)) => format!("for {}, up to {} a partition", span(time), bytes(size)),
+    };
+    let tombstones = span(config.tombstone_delay);
+    match config.cleanup {
+        Cleanup::Delete => format!("cleanup delete: records are kept {keeps}"),
+        Cleanup::Compact => {
+            format!("cleanup compact: the last record of each key is kept, tombstones for {tombstones}")
+        }
+        Cleanup::CompactAndDelete => {
+            format!("cleanup compact,delete: the last record of each key is kept {keeps}, tombstones for {tombstones}")
         }
     }
 }
@@ -126,6 +193,11 @@ fn spec(create: &Create) -> Result<TopicSpec> {
     config.flush = create.flush.into();
     config.batch_bytes_max = create.max_batch_bytes.unwrap_or(config.batch_bytes_max);
     config.segment_bytes = create.segment_bytes.unwrap_or(config.segment_bytes);
+    config.segment_age = create.segment_age.unwrap_or(config.segment_age);
+    config.cleanup = create.cleanup.into();
+    config.retention = create.retention;
+    config.retention_bytes = create.retention_bytes;
+    config.tombstone_delay = create.tombstone_delay.unwrap_or(config.tombstone_delay);
     config.lease = create.lease.unwrap_or(config.lease);
     config.deliveries_max = create.deliveries.unwrap_or(config.deliveries_max);
     spec.validate()?;
@@ -166,13 +238,15 @@ fn describe(topic: &TopicDescription, cx: &mut Context) -> Result<()> {
         cx.out.paint(Style::Dim, &topic.id.to_string())
     ))?;
     cx.out.line(format!(
-        "flush {}, batches to {}, segments of {}; as a queue: lease {}, {}",
+        "flush {}, batches to {}, segments of {} or {}; as a queue: lease {}, {}",
         flush_name(config.flush),
         bytes(config.batch_bytes_max.into()),
         bytes(config.segment_bytes),
+        span(config.segment_age),
         span(config.lease),
         if config.deliveries_max == 1 { "1 delivery".into() } else { format!("{} deliveries", config.deliveries_max) },
     ))?;
+    cx.out.line(cleanup_line(config))?;
     if let Some(schema) = &config.schema {
         cx.out.line(format!("schema {schema}"))?;
     }
@@ -244,6 +318,10 @@ async fn readers(log: &Log, name: &TopicName) -> Result<Vec<String>> {
     Ok(groups.iter().filter(reads).map(|g| format!("group `{}`", g.group)).collect())
 }
 
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A topic as one line of JSON.
 fn json(topic: &TopicDescription) -> String {
     let config = &topic.config;
@@ -269,7 +347,12 @@ fn json(topic: &TopicDescription) -> String {
         "flush": flush_name(config.flush),
         "batch_bytes_max": config.batch_bytes_max,
         "segment_bytes": config.segment_bytes,
-        "lease_ms": u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX),
+        "segment_age_ms": millis(config.segment_age),
+        "cleanup": cleanup_name(config.cleanup),
+        "retention_ms": config.retention.map(millis),
+        "retention_bytes": config.retention_bytes,
+        "tombstone_delay_ms": millis(config.tombstone_delay),
+        "lease_ms": millis(config.lease),
         "deliveries_max": config.deliveries_max,
         "partitions": partitions,
     })

@@ -29,15 +29,14 @@ impl<V: Codec> Tail<V> {
     pub(crate) async fn poll(&mut self) -> Result<Vec<V>> {
         let mut values = Vec::new();
         loop {
-            let before = values.len();
-            self.fetch(&mut values).await?;
-            if values.len() == before {
+            if !self.fetch(&mut values).await? {
                 return Ok(values);
             }
         }
     }
 
-    async fn fetch(&mut self, values: &mut Vec<V>) -> Result<()> {
+    /// Whether a position moved.
+    async fn fetch(&mut self, values: &mut Vec<V>) -> Result<bool> {
         let partitions = self.positions.iter();
         let partitions = partitions
             .map(|(partition, offset)| FetchPartition {
@@ -47,21 +46,20 @@ impl<V: Codec> Tail<V> {
             })
             .collect();
         let request = Fetch { partitions, max_wait: Duration::ZERO, min_bytes: 0 };
+        let mut moved = false;
         for fetched in self.log.service().fetch(request).await? {
             let Some((_, next)) = self.positions.iter_mut().find(|(p, _)| *p == fetched.partition) else { continue };
-            for stored in record::records(fetched.batches) {
+            let before = *next;
+            for stored in record::records_at(fetched.batches, next) {
                 let stored = stored?;
-                if stored.offset < *next {
-                    continue;
-                }
-                *next = stored.offset + 1;
                 let Some(bytes) = stored.value else { continue };
                 let value = V::decode(&bytes).map_err(|e| Error::Malformed {
                     why: format!("{} offset {}: {}", fetched.partition, stored.offset, e.why),
                 })?;
                 values.push(value);
             }
+            moved |= *next != before;
         }
-        Ok(())
+        Ok(moved)
     }
 }

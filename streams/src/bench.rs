@@ -2,7 +2,7 @@
 
 use crate::operators::Outgoing;
 use crate::task::epoch::Restore;
-use crate::task::{Task, TaskId};
+use crate::task::{Fetched, Task, TaskId};
 use crate::topology::plan::Plan;
 use crate::{Codec, Key, Result, Topic, Topology, Value};
 use std::collections::BTreeMap;
@@ -119,9 +119,10 @@ impl Bench {
                 let most = if input.table { usize::MAX } else { 1 + self.rng.below(5) as usize };
                 let fetched: Vec<_> = records[from..].iter().take(most).cloned().collect();
                 got |= !fetched.is_empty();
-                let end = records.len() as i64;
+                let next = fetched.last().map_or(input.fetched, |last| last.offset + 1);
+                let fetched = Fetched { records: fetched, next, high_watermark: records.len() as i64 };
                 let pass = self.pass;
-                self.tasks[index].offer(number, fetched, end, pass);
+                self.tasks[index].offer(number, fetched, pass);
             }
         }
         let limit = 1 + self.rng.below(20) as usize;

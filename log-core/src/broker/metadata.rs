@@ -1,7 +1,7 @@
 //! Which topics there are: a replayed log of typed records, behind the seam where a cluster's quorum will go.
 
 use crate::codec::{from_bincode, to_bincode};
-use crate::record::{BatchBuilder, Compression, Record, records};
+use crate::record::{BatchBuilder, Compression, Record, records_at};
 use crate::storage::{DurablePoint, LogReader, PartitionLog};
 use crate::types::{Error, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName};
 use bytes::Bytes;
@@ -98,15 +98,12 @@ pub(super) fn replay(reader: &LogReader, mut apply: impl FnMut(i64, &[u8]) -> Re
     let mut position = offsets.log_start_offset;
     while position < offsets.high_watermark {
         let before = position;
-        for record in records(reader.read(position, REPLAY_BYTES)?) {
+        for record in records_at(reader.read(position, REPLAY_BYTES)?, &mut position) {
             let record = record?;
-            if record.offset >= position {
-                apply(record.offset, record.value.as_deref().unwrap_or_default())?;
-                position = record.offset + 1;
-            }
+            apply(record.offset, record.value.as_deref().unwrap_or_default())?;
         }
         if position == before {
-            return Err(Error::Malformed { why: format!("the log has no record at offset {position}") });
+            return Err(Error::Malformed { why: format!("the log has no batch at offset {position}") });
         }
     }
     Ok(())

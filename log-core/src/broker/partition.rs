@@ -1,5 +1,6 @@
 //! One open partition: its single writer behind a short lock, its readers beside it, and those who wait for it.
 
+use crate::record::records_at;
 use crate::storage::{Appended, DurablePoint, LogReader, PartitionLog, SyncTicket};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicConfig, TopicId, TopicPartition};
 use bytes::Bytes;
@@ -144,9 +145,17 @@ impl Partition {
 
     /// When the first record at or after `offset` was stamped; `None` when there is none or it cannot be read.
     pub(super) fn timestamp_at(&self, offset: Offset) -> Option<Timestamp> {
-        let batches = self.read(offset, 1).ok()?;
-        let mut records = crate::record::records(batches).filter_map(Result::ok);
-        records.find(|record| record.offset >= offset).map(|record| record.timestamp)
+        let mut position = offset;
+        loop {
+            let (batches, before) = (self.read(position, 1).ok()?, position);
+            // The batch may have been emptied by compaction, or be a marker: then the next one is asked.
+            if let Some(record) = records_at(batches, &mut position).next() {
+                return record.ok().map(|record| record.timestamp);
+            }
+            if position == before {
+                return None;
+            }
+        }
     }
 
     fn publish(&self) {

@@ -2,9 +2,9 @@
 
 use super::Broker;
 use super::wait::{Waiters, wait_any};
-use crate::record::validate;
+use crate::record::{records, validate};
 use crate::service::{DescribeProducers, Fetch, Fetched, ListOffsets, ListedOffset, Produce, Produced, ProducerState};
-use crate::types::{Error, Flush, OffsetSpec, Result};
+use crate::types::{Error, Flush, OffsetSpec, Result, TopicName};
 use bytes::Bytes;
 
 impl Broker {
@@ -24,6 +24,9 @@ impl Broker {
         let header = validate(&batch, topic.config.batch_bytes_max)?;
         if header.is_control || header.is_transactional {
             return Err(Error::InvalidRequest { why: "control and transactional batches are not taken yet".into() });
+        }
+        if topic.config.cleanup.compacts() {
+            every_record_has_a_key(&topic.name, &batch)?;
         }
         let appended = partition.append(&batch)?;
         if partition.flush == Flush::Durable {
@@ -92,4 +95,21 @@ impl Broker {
         let producers = partition.with(|log| log.producers())?;
         Ok(producers.into_iter().map(|(last, last_offset)| ProducerState { last, last_offset }).collect())
     }
+}
+
+/// Compaction keeps the last record of each key, so without a key there is nothing that it could keep. Only the
+/// batches of compacted topics are decoded for it.
+fn every_record_has_a_key(topic: &TopicName, batch: &Bytes) -> Result<()> {
+    for record in records(batch.clone()) {
+        let record = record?;
+        if record.key.is_none() {
+            let why = format!(
+                "record {} of the batch has no key and `{topic}` is compacted, which keeps the last record of each \
+                 key; send a key, or create the topic with   --cleanup delete",
+                record.offset
+            );
+            return Err(Error::InvalidRequest { why });
+        }
+    }
+    Ok(())
 }

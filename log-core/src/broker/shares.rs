@@ -14,14 +14,14 @@ use super::partition::Partition;
 use super::topics::{SHARE_STATE, Topic};
 use super::wait::{Waiters, wait_any};
 use crate::codec::from_bincode;
-use crate::record::{BatchBuilder, Compression, Header, Record, StoredRecord, records};
+use crate::record::{BatchBuilder, Compression, Header, Record, StoredRecord, records_at};
 use crate::service::{
     DeleteGroup, GroupDescription, GroupKind, GroupPartition, LeasedRecord, ShareAcknowledge, ShareFetch, ShareOutcome,
 };
 use crate::share::{Change, Effect, Input, SharePartition, ShareRecord};
 use crate::types::{
-    Error, GroupId, Instant, Offset, OffsetRange, Result, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
-    limits,
+    Cleanup, Error, GroupId, Instant, Offset, OffsetRange, Result, TopicConfig, TopicId, TopicName, TopicPartition,
+    TopicSpec, limits,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -111,6 +111,14 @@ impl Drop for Untold<'_> {
     }
 }
 
+/// Records that a worker has leased and that it will be told of once that is durable, below `position`.
+struct Acquired<'a> {
+    read: Vec<StoredRecord>,
+    position: Offset,
+    delivery: u16,
+    untold: Untold<'a>,
+}
+
 impl Shares {
     pub(super) fn forget_topic(&self, topic: TopicId) {
         self.queues.lock().retain(|_, queue| queue.partition.topic_id != topic);
@@ -193,46 +201,79 @@ impl Broker {
         max: u32,
         lease: std::time::Duration,
     ) -> Result<Vec<LeasedRecord>> {
-        let now = self.clock.instant();
-        let mut dying = Vec::new();
-        let acquired = {
-            let mut machine = queue.machine.lock();
-            let high_watermark = queue.partition.offsets().high_watermark;
-            let mut effects = Vec::new();
-            machine.step(now, Input::Acquire { member: member.to_owned(), max, high_watermark }, &mut effects);
-            match self.sort_out(queue, effects, &mut dying) {
-                (Some(change), _) => {
-                    let wanted = OffsetRange::new(change.ranges[0].start, change.ranges[0].end);
-                    // Read before the delivery counts: a record that cannot be read is not delivered.
-                    let read = read_records(&queue.partition, wanted);
-                    match read.and_then(|read| Ok((read, self.store(state, queue, &machine, change)?))) {
-                        Ok((read, position)) => {
-                            let mut effects = Vec::new();
-                            machine.step(now, Input::Persisted, &mut effects);
-                            let deliveries = effects.iter().find_map(|effect| match effect {
-                                Effect::Leased { deliveries, .. } => Some(*deliveries),
-                                _ => None,
-                            });
-                            let untold = Untold { broker: self, queue, member, offsets: wanted, told: false };
-                            Ok(Some((read, position, deliveries.expect("an acquisition leases"), untold)))
-                        }
-                        Err(error) => {
-                            machine.step(now, Input::NotPersisted, &mut Vec::new());
-                            Err(error)
-                        }
-                    }
-                }
-                (None, _) => Ok(None),
+        loop {
+            let mut dying = Vec::new();
+            let acquired = self.lease_once(state, queue, member, max, &mut dying);
+            self.bury_all(state, dying).await;
+            let Some(Acquired { read, position, delivery, mut untold }) = acquired? else {
+                return Ok(Vec::new());
+            };
+            self.timer.notify_one();
+            self.stored(state, position).await?;
+            untold.told = true;
+            if read.is_empty() {
+                // All of it was compacted away or deleted; there may be records behind it.
+                continue;
             }
-        };
-        self.bury_all(state, dying).await;
-        let Some((read, position, delivery, mut untold)) = acquired? else { return Ok(Vec::new()) };
-        self.timer.notify_one();
-        self.stored(state, position).await?;
-        untold.told = true;
-        let partition = &queue.partition.name;
-        let leased = |record| LeasedRecord { partition: partition.clone(), record, delivery, lease };
-        Ok(read.into_iter().map(leased).collect())
+            let partition = &queue.partition.name;
+            let leased = |record| LeasedRecord { partition: partition.clone(), record, delivery, lease };
+            return Ok(read.into_iter().map(leased).collect());
+        }
+    }
+
+    /// Leases a range of offsets, of which those that hold no record are finished at once. Not durable yet.
+    fn lease_once<'a>(
+        &'a self,
+        state: &Topic,
+        queue: &'a Arc<Queue>,
+        member: &'a str,
+        max: u32,
+        dying: &mut Vec<Dying>,
+    ) -> Result<Option<Acquired<'a>>> {
+        let now = self.clock.instant();
+        let mut machine = queue.machine.lock();
+        let offsets = queue.partition.offsets();
+        self.finish_missing(state, queue, &mut machine, vec![OffsetRange::new(0, offsets.log_start_offset)], dying)?;
+        let high_watermark = offsets.high_watermark;
+        let mut effects = Vec::new();
+        machine.step(now, Input::Acquire { member: member.to_owned(), max, high_watermark }, &mut effects);
+        let (Some(change), _) = self.sort_out(queue, effects, dying) else { return Ok(None) };
+        let wanted = OffsetRange::new(change.ranges[0].start, change.ranges[0].end);
+        // Read before the delivery counts: a record that cannot be read is not delivered.
+        let read = read_records(&queue.partition, wanted);
+        let stored = read.and_then(|read| Ok((read, self.store(state, queue, &machine, change)?)));
+        let (read, position) = stored.inspect_err(|_| machine.step(now, Input::NotPersisted, &mut Vec::new()))?;
+        let mut effects = Vec::new();
+        machine.step(now, Input::Persisted, &mut effects);
+        let delivery = effects.iter().find_map(|effect| match effect {
+            Effect::Leased { deliveries, .. } => Some(*deliveries),
+            _ => None,
+        });
+        let delivery = delivery.expect("an acquisition leases");
+        // If that is not stored, their leases run out and the next worker finds out again.
+        let missing = self.finish_missing(state, queue, &mut machine, gaps(&read, wanted), dying);
+        let position = missing.ok().flatten().unwrap_or(position);
+        let untold = Untold { broker: self, queue, member, offsets: wanted, told: false };
+        Ok(Some(Acquired { read, position, delivery, untold }))
+    }
+
+    /// Finishes offsets that hold no record; where the change is in the log, if there is one.
+    fn finish_missing(
+        &self,
+        state: &Topic,
+        queue: &Arc<Queue>,
+        machine: &mut SharePartition,
+        ranges: Vec<OffsetRange>,
+        dying: &mut Vec<Dying>,
+    ) -> Result<Option<Offset>> {
+        let now = self.clock.instant();
+        let mut effects = Vec::new();
+        machine.step(now, Input::Missing { ranges }, &mut effects);
+        let (Some(change), _) = self.sort_out(queue, effects, dying) else { return Ok(None) };
+        let stored = self.store(state, queue, machine, change);
+        let answer = if stored.is_ok() { Input::Persisted } else { Input::NotPersisted };
+        machine.step(now, answer, &mut Vec::new());
+        stored.map(Some)
     }
 
     pub(super) async fn acknowledge(&self, request: ShareAcknowledge) -> Result<()> {
@@ -387,6 +428,8 @@ impl Broker {
     async fn dead_topic(&self, name: &TopicName, config: &TopicConfig) -> Result<Arc<Topic>> {
         let mut spec = TopicSpec::new(format!("{name}{DEAD_SUFFIX}"), 1)?;
         spec.config = config.clone();
+        // A dead letter is no newer version of another with the same key.
+        spec.config.cleanup = Cleanup::Delete;
         let roomy = config.batch_bytes_max.saturating_add(DEAD_HEADERS_BYTES);
         spec.config.batch_bytes_max = roomy.min(limits::BATCH_BYTES_HARD_MAX);
         self.ensure(spec).await
@@ -506,21 +549,31 @@ impl Queue {
     }
 }
 
-/// The records of a range.
+/// The parts of `wanted` that have no record in `read`, which is in order.
+fn gaps(read: &[StoredRecord], wanted: OffsetRange) -> Vec<OffsetRange> {
+    let mut gaps = Vec::new();
+    let mut next = wanted.start;
+    for offset in read.iter().map(|record| record.offset).chain([wanted.end]) {
+        if next < offset {
+            gaps.push(OffsetRange::new(next, offset));
+        }
+        next = offset + 1;
+    }
+    gaps
+}
+
+/// The records that there are in a range: fewer than it has offsets where some were deleted or compacted away.
 fn read_records(partition: &Partition, wanted: OffsetRange) -> Result<Vec<StoredRecord>> {
     let mut read = Vec::new();
-    let mut position = wanted.start;
+    let mut position = wanted.start.max(partition.offsets().log_start_offset);
     while position < wanted.end {
         let before = position;
-        for record in records(partition.read(position, READ_BYTES)?) {
+        for record in records_at(partition.read(position, READ_BYTES)?, &mut position) {
             let record = record?;
             if record.offset >= wanted.end {
                 return Ok(read);
             }
-            if record.offset >= position {
-                position = record.offset + 1;
-                read.push(record);
-            }
+            read.push(record);
         }
         if position == before {
             break;

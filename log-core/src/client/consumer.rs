@@ -6,7 +6,7 @@
 //!
 //! Delivery is at least once: after a rebalance, positions go back to what was committed.
 
-use crate::record::{StoredRecord, records};
+use crate::record::{StoredRecord, records_at};
 use crate::service::{
     CommitOffsets, CommittedOffsets, Fetch, FetchPartition, Heartbeat, JoinGroup, LeaveGroup, ListOffsets, Service,
 };
@@ -122,6 +122,16 @@ struct Position {
     /// Where the next fetch reads.
     fetch: Offset,
     buffered: VecDeque<StoredRecord>,
+}
+
+impl Position {
+    /// With nothing left to hand out, what lies between the last record and the next fetch is consumed as well: gaps
+    /// that compaction has left, and markers.
+    fn pass_gap(&mut self) {
+        if self.buffered.is_empty() {
+            self.consumed = self.fetch;
+        }
+    }
 }
 
 /// Raised by the heartbeat task when the member must join again.
@@ -320,13 +330,14 @@ impl Consumer {
                     position.consumed = record.offset + 1;
                     taken.push(ConsumerRecord { partition: partition.clone(), record });
                 }
+                position.pass_gap();
             }
             self.order.push_back(partition);
         }
         taken
     }
 
-    /// Fetches from all partitions; whether records came. Ends early when the member must join again.
+    /// Fetches from all partitions; whether any position moved. Ends early when the member must join again.
     async fn fetch(&mut self, max_wait: Duration) -> Result<bool> {
         let max_bytes = (8 * limits::FETCH_BYTES_DEFAULT / self.order.len().max(1) as u32)
             .clamp(limits::FETCH_BYTES_DEFAULT / 16, limits::FETCH_BYTES_DEFAULT);
@@ -348,14 +359,12 @@ impl Consumer {
                 let (partition, offset) = (answer.partition.clone(), position.fetch);
                 silent.get_or_insert(FetchPartition { partition, offset, max_bytes });
             }
-            for record in records(answer.batches) {
-                let record = record?;
-                if record.offset >= position.fetch {
-                    position.fetch = record.offset + 1;
-                    position.buffered.push_back(record);
-                    any = true;
-                }
+            let before = position.fetch;
+            for record in records_at(answer.batches, &mut position.fetch) {
+                position.buffered.push_back(record?);
             }
+            position.pass_gap();
+            any |= position.fetch != before;
         }
         if let Some(partition) = silent {
             // Next to partitions that have records, one that cannot be read says nothing; asked alone, it says why.

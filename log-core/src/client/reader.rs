@@ -1,6 +1,6 @@
 //! Reading one partition without a group: the reader keeps the position, nothing is committed.
 
-use crate::record::{StoredRecord, records};
+use crate::record::{StoredRecord, records_at};
 use crate::service::{Fetch, FetchPartition, Service};
 use crate::types::{LogOffsets, Offset, Result, TopicPartition, limits};
 use bytes::Bytes;
@@ -34,18 +34,16 @@ impl PartitionReader {
     /// Fails with `OffsetOutOfRange` when the position is not readable, and with `Corrupt` at a damaged batch: the
     /// records before it were returned by earlier calls.
     pub async fn next_batch(&mut self, max_wait: Duration) -> Result<Vec<StoredRecord>> {
-        let batches = self.next_bytes(max_wait).await?;
-        let mut read = Vec::new();
-        for record in records(batches) {
-            let record = record?;
-            if record.offset >= self.position {
-                read.push(record);
+        loop {
+            let batches = self.next_bytes(max_wait).await?;
+            let mut position = self.position;
+            let read = records_at(batches, &mut position).collect::<Result<Vec<_>>>()?;
+            let moved = std::mem::replace(&mut self.position, position) != position;
+            // Batches that compaction has emptied, and markers, are passed over.
+            if !read.is_empty() || !moved {
+                return Ok(read);
             }
         }
-        if let Some(last) = read.last() {
-            self.position = last.offset + 1;
-        }
-        Ok(read)
     }
 
     /// Whole batches as they lie in the log, which may begin before the position; the position does not move.

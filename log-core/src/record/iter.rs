@@ -18,6 +18,10 @@
 //!
 //! Invariants: nothing is allocated for a length or a count before the bytes that it speaks of are known to be there;
 //! a batch yields exactly the records that its header counts, with growing offsets inside its range, or an error.
+//!
+//! Offsets may have gaps: compaction takes records out of batches, and markers of transactions have offsets but are no
+//! records. So whoever reads on moves by [`records_at`], whose position follows the batches' headers and not the last
+//! record's offset plus one; a batch without records moves it as well.
 
 use super::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, TimestampType, batches, verify_crc};
 use super::compression::decompress;
@@ -66,6 +70,60 @@ impl Records {
             *self = records(Bytes::new());
         }
         item
+    }
+}
+
+/// The records in `bytes` at or behind `position`, like [`records`]. The position moves as they are taken: behind each
+/// record, and behind each batch when its last record was taken or it has none. It never goes back.
+///
+/// So a reader that has taken everything stands where the next fetch reads, whatever gaps the offsets have; and one
+/// that stops half-way, or at an error, stands behind the last record it took.
+pub fn records_at(bytes: Bytes, position: &mut Offset) -> RecordsAt<'_> {
+    RecordsAt { batches: batches(bytes), current: None, position }
+}
+
+/// The iterator that [`records_at`] returns.
+#[derive(Debug)]
+pub struct RecordsAt<'a> {
+    batches: Batches,
+    current: Option<BatchRecords>,
+    pub(super) position: &'a mut Offset,
+}
+
+impl Iterator for RecordsAt<'_> {
+    type Item = Result<StoredRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(current) = &mut self.current else {
+                match self.batches.next()?.and_then(|batch| records_from(&batch)) {
+                    Ok(records) => self.current = Some(records),
+                    Err(error) => return Some(Err(self.end(error))),
+                }
+                continue;
+            };
+            match current.next() {
+                Some(Ok(record)) => {
+                    let is_wanted = record.offset >= *self.position;
+                    *self.position = current.next_offset().max(*self.position);
+                    if is_wanted {
+                        return Some(Ok(record));
+                    }
+                }
+                Some(Err(error)) => return Some(Err(self.end(error))),
+                None => {
+                    *self.position = current.next_offset().max(*self.position);
+                    self.current = None;
+                }
+            }
+        }
+    }
+}
+
+impl RecordsAt<'_> {
+    fn end(&mut self, error: Error) -> Error {
+        (self.batches, self.current) = (batches(Bytes::new()), None);
+        error
     }
 }
 
@@ -138,6 +196,11 @@ impl Iterator for BatchRecords {
 }
 
 impl BatchRecords {
+    /// Where to read on: behind the record that was taken last, and behind the batch once there is none left.
+    fn next_offset(&self) -> Offset {
+        if self.left == 0 { self.header.next_offset() } else { self.next_offset }
+    }
+
     fn error(&self, why: &str) -> Error {
         malformed(format!("the batch at offset {}: {why}", self.header.base_offset))
     }

@@ -2,7 +2,7 @@
 //!
 //! A batch is the unit that is checksummed, compressed, written, replicated and fetched. The log keeps it verbatim:
 //! [`BatchBuilder`] makes one at the producer, the broker checks its header ([`validate`]) and stamps its place
-//! ([`stamp_offset`]), and [`records`] takes it apart at the consumer. Between the two ends nobody decodes a record.
+//! ([`stamp_offset`]), and [`records_at`] takes it apart at the consumer. Between the two ends nobody decodes a record.
 //!
 //! Invariants:
 //! - Pure bytes in, pure bytes out: no clock, no I/O, nothing async.
@@ -31,7 +31,7 @@ pub use batch::{
     BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, TimestampType, batches, stamp_offset, validate, verify_crc,
 };
 pub use builder::BatchBuilder;
-pub use iter::{BatchRecords, Records, records, records_from};
+pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};
 
 use crate::types::{Error, Offset, Result, Timestamp};

@@ -268,6 +268,48 @@ fn codecs_have_kafkas_names_and_numbers() {
     assert!("brotli".parse::<Compression>().is_err());
 }
 
+/// Batches as compaction leaves them: records taken out in front, between and behind, and one batch emptied.
+#[test]
+fn a_reader_moves_over_gaps() {
+    let at = |base: i64, last_delta: u32, keep: &[i64]| {
+        let mut builder = BatchBuilder::new(Compression::None);
+        (0..3).for_each(|_| builder.push(&record("k", "v", 0)));
+        let mut batch = builder.finish().to_vec();
+        let bytes = (batch.len() - BATCH_HEADER_BYTES) / 3;
+        for (i, delta) in keep.iter().enumerate() {
+            // Behind length, attributes and timestamp.
+            batch[BATCH_HEADER_BYTES + i * bytes + 3] = 2 * *delta as u8;
+        }
+        batch.truncate(BATCH_HEADER_BYTES + keep.len() * bytes);
+        let length = (batch.len() - 12) as u32;
+        batch[8..12].copy_from_slice(&length.to_be_bytes());
+        batch[23..27].copy_from_slice(&last_delta.to_be_bytes());
+        batch[57..61].copy_from_slice(&(keep.len() as u32).to_be_bytes());
+        stamp_offset(&mut batch, base, 0);
+        sealed(batch)
+    };
+    let log: Bytes = [at(10, 4, &[1, 3]), at(15, 2, &[]), at(20, 5, &[0]), at(26, 9, &[])].concat().into();
+    let found = |position: i64| {
+        let mut position = position;
+        let mut steps = Vec::new();
+        let mut records = records_at(log.clone(), &mut position);
+        while let Some(record) = records.next().transpose().unwrap() {
+            steps.push((record.offset, *records.position));
+        }
+        (steps, position)
+    };
+    assert_eq!(found(10), (vec![(11, 12), (13, 15), (20, 26)], 36));
+    assert_eq!(found(12), (vec![(13, 15), (20, 26)], 36));
+    assert_eq!(found(14), (vec![(20, 26)], 36), "a position in a gap");
+    assert_eq!(found(30), (vec![], 36), "a position in an emptied batch");
+    assert_eq!(found(40), (vec![], 40), "it never goes back");
+
+    let damaged = [&log[..], &log[..50]].concat().into();
+    let mut position = 10;
+    assert_eq!(records_at(damaged, &mut position).filter(Result::is_err).count(), 1);
+    assert_eq!(position, 36, "before the damage");
+}
+
 proptest! {
     #[test]
     fn round_trips(sent in some_records(), codec in some_codec(), base in 0..i64::MAX >> 1) {

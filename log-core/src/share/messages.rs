@@ -11,6 +11,9 @@ pub(crate) enum Input {
     Tick,
     /// A worker wants up to `max` records; they are readable below `high_watermark`.
     Acquire { member: String, max: u32, high_watermark: Offset },
+    /// These offsets hold no record, or none any more: it was compacted away or deleted. Below the start and up to the
+    /// end, or a part of what was delivered.
+    Missing { ranges: Vec<OffsetRange> },
     /// A worker says what became of its records.
     Acknowledge { member: String, outcomes: Vec<(Offset, ShareOutcome)> },
     /// A record's copy is durable in the dead-letter topic.
@@ -65,7 +68,7 @@ pub(crate) struct StateRange {
 pub(crate) enum RecordState {
     /// Delivered so many times and not finished.
     Delivered(u16),
-    /// Accepted, or in the dead-letter topic.
+    /// Accepted, in the dead-letter topic, or not there.
     Finished,
 }
 
@@ -85,6 +88,10 @@ impl fmt::Display for Input {
         match self {
             Self::Tick => f.write_str("tick"),
             Self::Acquire { member, max, high_watermark } => write!(f, "acquire {member} {max} below {high_watermark}"),
+            Self::Missing { ranges } => {
+                f.write_str("missing")?;
+                ranges.iter().try_for_each(|range| write!(f, " {range}"))
+            }
             Self::Acknowledge { member, outcomes } => {
                 write!(f, "acknowledge {member}")?;
                 outcomes.iter().try_for_each(|(offset, outcome)| write!(f, " {offset}:{outcome:?}"))

@@ -29,6 +29,9 @@
 //! A record that was delivered before, or that has only one delivery, is handed out alone: a worker that dies over
 //! it must not take the deliveries of its neighbours.
 //!
+//! Offsets need not hold a record: compaction and retention take records away. The broker finds out when it reads what
+//! it leases, and says so with `Missing`; such an offset is finished without an outcome.
+//!
 //! Left out: delays before redelivery, and ordering by key.
 
 mod messages;
@@ -86,6 +89,7 @@ enum State {
 enum Proposed {
     Lease { member: String, until: Instant, offsets: OffsetRange, deliveries: u16 },
     Finish { offsets: Vec<Offset> },
+    Skip { start: Offset, ranges: Vec<OffsetRange> },
 }
 
 impl SharePartition {
@@ -157,15 +161,7 @@ impl SharePartition {
             }
             self.end = self.end.max(range.end);
         }
-        self.end = self.end.max(change.start);
-        while self.start < change.start {
-            if self.records.contains_key(&self.start) {
-                self.set(self.start, State::Finished);
-                self.records.remove(&self.start);
-            }
-            self.start += 1;
-        }
-        self.advance();
+        self.raise_start(change.start);
     }
 
     /// Handles one input. Leases that ran out by `now` end first, except with inputs that have no effects.
@@ -178,6 +174,7 @@ impl SharePartition {
         match input {
             Input::Tick => {}
             Input::Acquire { member, max, high_watermark } => self.acquire(now, member, max, high_watermark, effects),
+            Input::Missing { ranges } => self.propose_missing(ranges, effects),
             Input::Acknowledge { member, outcomes } => self.acknowledge(now, &member, outcomes, effects),
             Input::DeadLettered { offset } => {
                 if matches!(self.records.get(&offset), Some(State::Dying { .. })) {
@@ -273,6 +270,34 @@ impl SharePartition {
         self.proposed = Some(Proposed::Finish { offsets });
     }
 
+    /// Ranges that reach below the start raise it; others are of what was delivered.
+    fn propose_missing(&mut self, mut ranges: Vec<OffsetRange>, effects: &mut Vec<Effect>) {
+        let below = ranges.iter().filter(|range| range.start <= self.start).map(|range| range.end).max();
+        let start = below.map_or(self.start, |end| end.max(self.start));
+        ranges.retain(|range| range.start > self.start && !range.is_empty());
+        assert!(ranges.iter().all(|range| range.end <= self.end), "what is missing was delivered: {ranges:?}");
+        if start == self.start && ranges.is_empty() {
+            return;
+        }
+        let finished =
+            |range: &OffsetRange| StateRange { start: range.start, end: range.end, state: RecordState::Finished };
+        effects.push(Effect::Persist(Change { start, ranges: ranges.iter().map(finished).collect() }));
+        self.proposed = Some(Proposed::Skip { start, ranges });
+    }
+
+    /// Finishes everything below `start`.
+    fn raise_start(&mut self, start: Offset) {
+        while let Some((&offset, _)) = self.records.first_key_value()
+            && offset < start
+        {
+            self.set(offset, State::Finished);
+            self.records.remove(&offset);
+        }
+        self.start = self.start.max(start);
+        self.end = self.end.max(start);
+        self.advance();
+    }
+
     fn apply(&mut self, effects: &mut Vec<Effect>) {
         match self.proposed.take().expect("`step` has checked that there is a proposal") {
             Proposed::Lease { member, until, offsets, deliveries } => {
@@ -288,6 +313,12 @@ impl SharePartition {
                 }
                 self.advance();
                 effects.push(Effect::Finished { offsets });
+            }
+            Proposed::Skip { start, ranges } => {
+                for offset in ranges.iter().flat_map(|range| range.start..range.end) {
+                    self.set(offset, State::Finished);
+                }
+                self.raise_start(start);
             }
         }
     }

@@ -75,6 +75,11 @@ fn script(file: &str, deliveries_max: u16) {
                 let outcomes = offsets.iter().map(|offset| (offset.parse().unwrap(), outcome)).collect();
                 Input::Acknowledge { member: (*member).to_owned(), outcomes }
             }
+            ["missing", ranges @ ..] => {
+                let ends = ranges.iter().map(|range| range.split_once("..").unwrap());
+                let range = |(start, end): (&str, &str)| OffsetRange::new(start.parse().unwrap(), end.parse().unwrap());
+                Input::Missing { ranges: ends.map(range).collect() }
+            }
             ["buried", offset] => Input::DeadLettered { offset: offset.parse().unwrap() },
             ["not-buried", offset] => Input::DeadLetterFailed { offset: offset.parse().unwrap() },
             ["deny"] => {
@@ -98,6 +103,11 @@ fn script(file: &str, deliveries_max: u16) {
 #[test]
 fn leases_and_outcomes() {
     script("share/scripts/leases.txt", 3);
+}
+
+#[test]
+fn offsets_without_records() {
+    script("share/scripts/gaps.txt", 3);
 }
 
 #[test]

@@ -14,6 +14,32 @@ pub enum Flush {
     Os,
 }
 
+/// What becomes of records that are no longer needed. See `storage` for how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cleanup {
+    /// Whole segments go when they are older or the partition is larger than the topic's retention allows. The
+    /// default; with the default retention nothing ever goes.
+    #[default]
+    Delete,
+    /// The last record of each key stays for ever, the earlier ones go. Every record has a key; one without a value,
+    /// a tombstone, deletes its key and goes itself after `tombstone_delay`.
+    Compact,
+    /// Both: the last record of each key, for as long as the retention says.
+    CompactAndDelete,
+}
+
+impl Cleanup {
+    /// Whether the last record of each key is all that stays, so that every record needs a key.
+    pub const fn compacts(self) -> bool {
+        matches!(self, Self::Compact | Self::CompactAndDelete)
+    }
+
+    /// Whether retention by time and size applies.
+    pub const fn deletes(self) -> bool {
+        matches!(self, Self::Delete | Self::CompactAndDelete)
+    }
+}
+
 /// The settings of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicConfig {
@@ -23,6 +49,19 @@ pub struct TopicConfig {
     pub batch_bytes_max: u32,
     /// A segment file rolls before it would grow over this many bytes.
     pub segment_bytes: u64,
+    /// A segment also rolls when its first record was appended that long ago (Kafka's `segment.ms`): only what was
+    /// rolled can be deleted or compacted.
+    pub segment_age: Duration,
+    /// What becomes of records that are no longer needed.
+    pub cleanup: Cleanup,
+    /// How long records are kept at least; `None` is for ever. Not for a topic that is only compacted.
+    pub retention: Option<Duration>,
+    /// Bytes of one partition above which its oldest segments go; `None` is without a bound. Not for a topic that is
+    /// only compacted.
+    pub retention_bytes: Option<u64>,
+    /// How long a compacted topic keeps a tombstone after a compaction first met it (Kafka's `delete.retention.ms`):
+    /// a reader that is no further behind than that learns of every deletion.
+    pub tombstone_delay: Duration,
     /// Deliveries of one queue record before it goes to the dead-letter topic.
     pub deliveries_max: u16,
     /// How long a queue worker holds a record before it is given to another.
@@ -37,6 +76,11 @@ impl Default for TopicConfig {
             flush: Flush::Durable,
             batch_bytes_max: limits::BATCH_BYTES_DEFAULT_MAX,
             segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
+            segment_age: limits::SEGMENT_AGE_DEFAULT,
+            cleanup: Cleanup::Delete,
+            retention: None,
+            retention_bytes: None,
+            tombstone_delay: limits::TOMBSTONE_DELAY_DEFAULT,
             deliveries_max: limits::DELIVERIES_DEFAULT_MAX,
             lease: Duration::from_secs(30),
             schema: None,
@@ -75,6 +119,19 @@ impl TopicSpec {
         if self.config.segment_bytes < 4096 {
             return invalid("a segment has at least 4096 bytes".into());
         }
+        if self.config.segment_age < limits::SEGMENT_AGE_MIN {
+            return invalid(format!("a segment rolls after {} s at the soonest", limits::SEGMENT_AGE_MIN.as_secs()));
+        }
+        let (retention, bytes) = (self.config.retention, self.config.retention_bytes);
+        if retention.is_some_and(|span| span < Duration::from_millis(1)) {
+            return invalid("records are kept for 1 ms at least; leave the retention out to keep them for ever".into());
+        }
+        if bytes == Some(0) {
+            return invalid("a partition keeps at least 1 byte; leave the limit out to keep everything".into());
+        }
+        if !self.config.cleanup.deletes() && (retention.is_some() || bytes.is_some()) {
+            return invalid("a topic that is only compacted has no retention; use compact,delete to have both".into());
+        }
         if self.config.deliveries_max == 0 {
             return invalid("a queue record is delivered at least once".into());
         }
@@ -82,5 +139,29 @@ impl TopicSpec {
             return invalid("a worker holds a queue record for 1 ms at least".into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_cleanup_are_checked() {
+        let with = |change: &dyn Fn(&mut TopicConfig)| {
+            let mut spec = TopicSpec::new("t", 1).unwrap();
+            change(&mut spec.config);
+            spec.validate()
+        };
+        let week = Some(Duration::from_secs(7 * 86_400));
+        assert!(with(&|c| (c.retention, c.retention_bytes) = (week, Some(1))).is_ok());
+        assert!(with(&|c| (c.cleanup, c.retention) = (Cleanup::CompactAndDelete, week)).is_ok());
+        assert!(with(&|c| c.cleanup = Cleanup::Compact).is_ok());
+        assert!(with(&|c| c.tombstone_delay = Duration::ZERO).is_ok());
+        assert!(with(&|c| (c.cleanup, c.retention) = (Cleanup::Compact, week)).is_err());
+        assert!(with(&|c| (c.cleanup, c.retention_bytes) = (Cleanup::Compact, Some(1))).is_err());
+        assert!(with(&|c| c.retention = Some(Duration::ZERO)).is_err());
+        assert!(with(&|c| c.retention_bytes = Some(0)).is_err());
+        assert!(with(&|c| c.segment_age = Duration::from_millis(999)).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! Every hard limit in one place, each with its reason.
 
+use std::time::Duration;
+
 /// Kafka's limit: a name with a suffix must still fit a 255-byte file name.
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// The same for groups.
@@ -15,6 +17,12 @@ pub const BATCH_BYTES_HARD_MAX: u32 = 128 * 1024 * 1024;
 
 /// A segment rolls here, which bounds what an unclean open has to scan.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
+/// A segment also rolls at this age (Kafka's `segment.ms`), so that retention and compaction reach a quiet partition.
+pub const SEGMENT_AGE_DEFAULT: Duration = Duration::from_hours(7 * 24);
+/// Segments that roll faster make a directory of tiny files.
+pub const SEGMENT_AGE_MIN: Duration = Duration::from_secs(1);
+/// How long a tombstone stays (Kafka's `delete.retention.ms`): a reader may be a day behind.
+pub const TOMBSTONE_DELAY_DEFAULT: Duration = Duration::from_hours(24);
 /// One entry of the offset index per this many bytes of log.
 pub const INDEX_STEP_BYTES: u32 = 32 * 1024;
 

@@ -10,7 +10,7 @@ mod share;
 mod timestamp;
 mod topic;
 
-pub use config::{Flush, TopicConfig, TopicSpec};
+pub use config::{Cleanup, Flush, TopicConfig, TopicSpec};
 pub use error::{Error, ErrorKind, Result};
 pub use offset::{LogOffsets, Offset, OffsetRange, OffsetSpec};
 pub use share::ShareOutcome;

@@ -41,6 +41,8 @@ pub(crate) struct TopicTable {
     value: Arc<ValueSchema>,
     schema: SchemaRef,
     keep: Keep,
+    /// Compaction may have left offsets without a record.
+    gaps: bool,
 }
 
 impl TopicTable {
@@ -53,6 +55,7 @@ impl TopicTable {
             schema: value.table_schema(),
             value,
             keep,
+            gaps: topic.config.cleanup.compacts(),
         }
     }
 
@@ -64,6 +67,7 @@ impl TopicTable {
             value: Arc::clone(&self.value),
             schema: Arc::clone(&self.schema),
             keep,
+            gaps: self.gaps,
         }
     }
 
@@ -168,7 +172,7 @@ impl TableProvider for TopicTable {
             projection.cloned().unwrap_or_else(all),
             tasks,
         )?;
-        let scan = scan.keep(self.keep).timestamps(pushdown.timestamp).limit(limit).streams(streams);
+        let scan = scan.keep(self.keep).gaps(self.gaps).timestamps(pushdown.timestamp).limit(limit).streams(streams);
         Ok(DataSourceExec::from_data_source(scan))
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
-use tailwater_log::record::records;
+use tailwater_log::record::records_at;
 use tailwater_log::service::{Fetch, FetchPartition, Service};
 use tailwater_log::types::{Error, OffsetRange, Result, TopicPartition, limits};
 use tailwater_log::{Log, StoredRecord};
@@ -42,22 +42,16 @@ impl RangeReader {
         };
         let fetched = self.service.fetch(fetch).await?;
         let before = self.range.start;
-        for record in fetched.into_iter().flat_map(|f| records(f.batches)) {
-            let record = record?;
-            if record.offset >= self.range.end {
-                self.range.start = self.range.end;
-                break;
-            }
-            if record.offset < self.range.start {
-                continue;
-            }
-            self.range.start = record.offset + 1;
-            if each(record).is_break() {
-                return Ok(!self.range.is_empty());
+        for batches in fetched.into_iter().map(|f| f.batches) {
+            for record in records_at(batches, &mut self.range.start) {
+                let record = record?;
+                if record.offset >= self.range.end || each(record).is_break() {
+                    return Ok(!self.range.is_empty());
+                }
             }
         }
         if self.range.start == before {
-            let why = format!("{} has no record in {}, which was readable before", self.partition, self.range);
+            let why = format!("{} has no batch in {}, which was readable before", self.partition, self.range);
             return Err(Error::Malformed { why });
         }
         Ok(!self.range.is_empty())

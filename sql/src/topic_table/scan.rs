@@ -50,6 +50,7 @@ pub(crate) struct TopicScan {
     schema: SchemaRef,
     tasks: Arc<[Task]>,
     keep: Keep,
+    gaps: bool,
     timestamps: Ranges,
     limit: Option<usize>,
     streams: usize,
@@ -73,6 +74,7 @@ impl TopicScan {
             schema,
             tasks: tasks.into(),
             keep: Keep::All,
+            gaps: false,
             timestamps: Ranges::all(),
             limit: None,
             streams: 1,
@@ -81,6 +83,11 @@ impl TopicScan {
 
     pub(crate) fn keep(self, keep: Keep) -> Self {
         Self { keep, ..self }
+    }
+
+    /// Whether some offsets of the tasks may hold no record.
+    pub(crate) fn gaps(self, gaps: bool) -> Self {
+        Self { gaps, ..self }
     }
 
     /// Only records with a timestamp in these ranges.
@@ -113,7 +120,7 @@ impl TopicScan {
 
     /// Whether every offset of the tasks is a row: one record each, none filtered.
     fn is_exact(&self) -> bool {
-        self.keep == Keep::All && self.timestamps.is_all() && self.limit.is_none()
+        self.keep == Keep::All && !self.gaps && self.timestamps.is_all() && self.limit.is_none()
     }
 
     fn column_statistics(&self, column: usize) -> ColumnStatistics {

@@ -4,7 +4,7 @@ use super::Options;
 use super::progress::{InputProgress, TaskProgress};
 use super::setup::Layout;
 use crate::task::epoch::Restore;
-use crate::task::{Task, TaskId};
+use crate::task::{Fetched, Task, TaskId};
 use crate::topology::plan::Plan;
 use crate::{Error, Result};
 use futures::FutureExt;
@@ -12,12 +12,11 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tailwater_log::record::records;
+use tailwater_log::record::records_at;
 use tailwater_log::service::{CommitOffsets, CommittedOffsets, Fetch, FetchPartition, ListOffsets};
 use tailwater_log::types::Instant;
 use tailwater_log::{
-    Delivery, Log, Offset, OffsetSpec, PartitionIndex, Producer, Record, StoredRecord, Timestamp, TopicName,
-    TopicPartition,
+    Delivery, Log, Offset, OffsetSpec, PartitionIndex, Producer, Record, Timestamp, TopicName, TopicPartition,
 };
 use tokio::sync::watch;
 
@@ -134,13 +133,13 @@ impl Runner {
         let bad = |why: String| Error::BadState { changelog: changelog.to_string(), why };
         let (mut offset, mut restore) = (0, Restore::default());
         loop {
-            let (batch, high_watermark) = self.read(changelog, offset).await?;
-            for record in batch {
+            let Fetched { records, next, high_watermark } = self.read(changelog, offset).await?;
+            for record in records {
                 let at = record.offset;
-                offset = at + 1;
                 let restored = self.guarded(|task| Ok(task.restore_record(&mut restore, record)))?;
                 restored.map_err(|e| bad(format!("offset {at}: {}", e.why)))?;
             }
+            offset = next;
             if offset >= high_watermark {
                 break;
             }
@@ -167,11 +166,13 @@ impl Runner {
         let (partition, until) = (self.task.inputs[index].partition.clone(), self.task.inputs[index].position);
         let mut offset = start;
         while offset < until {
-            let (mut batch, _) = self.read(&partition, offset).await?;
-            batch.retain(|record| record.offset < until);
-            let Some(last) = batch.last() else { break };
-            offset = last.offset + 1;
-            self.guarded(|task| task.rebuild(index, batch))?;
+            let Fetched { mut records, next, .. } = self.read(&partition, offset).await?;
+            records.retain(|record| record.offset < until);
+            self.guarded(|task| task.rebuild(index, records))?;
+            if next == offset {
+                break;
+            }
+            offset = next;
         }
         Ok(())
     }
@@ -182,17 +183,13 @@ impl Runner {
         Ok(listed.into_iter().map(|at| at.offset).collect())
     }
 
-    /// The records of one partition from `offset` on, as many as one fetch gives, and the high watermark.
-    async fn read(&self, partition: &TopicPartition, offset: Offset) -> Result<(Vec<StoredRecord>, Offset)> {
+    /// The records of one partition from `offset` on, as many as one fetch gives.
+    async fn read(&self, partition: &TopicPartition, offset: Offset) -> Result<Fetched> {
         let mut fetched = self.fetch(vec![(partition.clone(), offset)], Duration::ZERO).await?;
         Ok(fetched.pop().expect("a fetch answers for every partition"))
     }
 
-    async fn fetch(
-        &self,
-        from: Vec<(TopicPartition, Offset)>,
-        max_wait: Duration,
-    ) -> Result<Vec<(Vec<StoredRecord>, Offset)>> {
+    async fn fetch(&self, from: Vec<(TopicPartition, Offset)>, max_wait: Duration) -> Result<Vec<Fetched>> {
         let starts: Vec<Offset> = from.iter().map(|(_, offset)| *offset).collect();
         let partitions = from.into_iter().map(|(partition, offset)| FetchPartition {
             partition,
@@ -202,20 +199,14 @@ impl Runner {
         let request = Fetch { partitions: partitions.collect(), max_wait, min_bytes: 1 };
         let fetched = self.log.service().fetch(request).await?;
         let mut answers = Vec::with_capacity(fetched.len());
-        for (answer, start) in fetched.into_iter().zip(starts) {
-            let mut batch = Vec::new();
-            for record in records(answer.batches) {
-                let record = record?;
-                if record.offset >= start {
-                    batch.push(record);
-                }
-            }
-            answers.push((batch, answer.offsets.high_watermark));
+        for (answer, mut next) in fetched.into_iter().zip(starts) {
+            let records = records_at(answer.batches, &mut next).collect::<Result<_, _>>()?;
+            answers.push(Fetched { records, next, high_watermark: answer.offsets.high_watermark });
         }
         Ok(answers)
     }
 
-    /// Fetches some inputs once, all at about the same time. Whether any got records.
+    /// Fetches some inputs once, all at about the same time. Whether any moved on.
     async fn fetch_inputs(&mut self, inputs: &[usize], max_wait: Duration) -> Result<bool> {
         if inputs.is_empty() {
             return Ok(false);
@@ -226,9 +217,9 @@ impl Runner {
         });
         let answers = self.fetch(from.collect(), max_wait).await?;
         let mut got = false;
-        for (index, (batch, high_watermark)) in inputs.iter().zip(answers) {
-            got |= !batch.is_empty();
-            self.task.offer(*index, batch, high_watermark, self.pass);
+        for (index, fetched) in inputs.iter().zip(answers) {
+            got |= fetched.next != self.task.inputs[*index].fetched;
+            self.task.offer(*index, fetched, self.pass);
         }
         Ok(got)
     }

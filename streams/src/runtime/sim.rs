@@ -32,7 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tailwater_log::env::{Clock, Rng, SimDisk};
-use tailwater_log::record::{partition_for_key, records};
+use tailwater_log::record::{partition_for_key, records_at};
 use tailwater_log::service::{Fetch, FetchPartition};
 use tailwater_log::{Log, Offset, Producer, Record, StoredRecord, Timestamp, TopicName, TopicPartition, TopicSpec};
 use tokio::sync::watch;
@@ -332,12 +332,8 @@ impl World {
                     let from = FetchPartition { partition: partition.clone(), offset, max_bytes: 1 << 20 };
                     let request = Fetch { partitions: vec![from], max_wait: Duration::ZERO, min_bytes: 1 };
                     let answer = log.service().fetch(request).await?.pop().expect("an answer");
-                    for record in records(answer.batches) {
-                        let record = record?;
-                        if record.offset >= offset {
-                            offset = record.offset + 1;
-                            read.push(record);
-                        }
+                    for record in records_at(answer.batches, &mut offset) {
+                        read.push(record?);
                     }
                     if offset >= answer.offsets.high_watermark {
                         break;

@@ -11,6 +11,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tailwater_log::{Offset, PartitionIndex, StoredRecord, Timestamp, TopicId, TopicPartition};
 
+/// What one fetch gave of a partition.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// In order, none before the offset that was asked for.
+    pub(crate) records: Vec<StoredRecord>,
+    /// Where the next fetch reads. Behind the last record, and further where offsets have gaps.
+    pub(crate) next: Offset,
+    /// At the fetch.
+    pub(crate) high_watermark: Offset,
+}
+
 pub(crate) struct Input {
     pub(crate) partition: TopicPartition,
     /// Positions and origins are of this topic, and not of one that is made later under the same name.
@@ -73,14 +84,24 @@ impl Input {
 
     /// Takes what a fetch gave. Passes are numbered from 1; all inputs fetched in one pass are fetched at about the
     /// same time, so a high watermark is proof against another input's data only from a later pass.
-    pub(super) fn offer(&mut self, records: Vec<StoredRecord>, high_watermark: Offset, pass: u64) {
-        if let Some(last) = records.last() {
-            self.fetched = last.offset + 1;
+    pub(super) fn offer(&mut self, fetched: Fetched, pass: u64) {
+        let Fetched { records, next, high_watermark } = fetched;
+        if !records.is_empty() {
             self.data_pass = pass;
         }
+        self.fetched = next;
         self.buffer.extend(records);
+        self.pass_gap();
         self.high_watermark = Some(high_watermark);
         self.proof_pass = pass;
+    }
+
+    /// With nothing left to process, what lies between the last record and the next fetch is processed as well: gaps
+    /// that compaction has left, and markers of transactions.
+    pub(super) fn pass_gap(&mut self) {
+        if self.buffer.is_empty() {
+            self.position = self.fetched;
+        }
     }
 
     /// Whether there is more in the log than in an empty buffer.

@@ -16,7 +16,7 @@ mod input;
 pub(crate) mod source;
 pub(crate) mod watermark;
 
-pub(crate) use input::Input;
+pub(crate) use input::{Fetched, Input};
 
 use crate::operators::{Build, Built, Counters, Cx, Edges, Operator, Outgoing};
 use crate::topology::graph::NodeId;
@@ -141,8 +141,8 @@ impl Task {
     }
 
     /// Gives the task what was fetched of one input. `pass` numbers the fetches; see [`Input::offer`].
-    pub(crate) fn offer(&mut self, input: usize, records: Vec<StoredRecord>, high_watermark: i64, pass: u64) {
-        self.inputs[input].offer(records, high_watermark, pass);
+    pub(crate) fn offer(&mut self, input: usize, fetched: Fetched, pass: u64) {
+        self.inputs[input].offer(fetched, pass);
     }
 
     /// Whether an input has to be fetched before the task can go on.
@@ -228,6 +228,7 @@ impl Task {
             }
         }
         self.work(index, batch)?;
+        self.inputs[index].pass_gap();
         self.follow_watermark()
     }
 

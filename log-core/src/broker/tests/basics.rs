@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::BatchHeader;
+use crate::types::Cleanup;
 
 #[tokio::test]
 async fn what_is_sent_is_read_in_order_by_key_on_any_number_of_partitions() {
@@ -56,6 +57,21 @@ async fn a_second_open_is_refused_until_the_first_is_closed_or_dropped() {
     let log = Log::open(dir.path()).await.unwrap();
     drop(log);
     Log::open(dir.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_compacted_topic_takes_no_record_without_a_key() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    let mut spec = TopicSpec::new("table", 1).unwrap();
+    spec.config.cleanup = Cleanup::Compact;
+    log.admin().create_topic(spec).await.unwrap();
+    let producer = log.producer().build();
+    let sent = producer.send(&topic("table"), record("", "1")).await.unwrap().await;
+    let why = sent.unwrap_err().to_string();
+    assert!(why.contains("record 0 of the batch has no key") && why.contains("`table` is compacted"), "{why}");
+    let tombstone = Record { value: None, ..record("k", "") };
+    producer.send(&topic("table"), tombstone).await.unwrap().await.unwrap();
 }
 
 #[tokio::test]
