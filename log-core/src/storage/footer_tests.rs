@@ -111,6 +111,18 @@ fn a_footer_that_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn nothing_is_left_over_and_no_batch_lies_behind_the_end() {
+    let plain = Footer { epochs: vec![], aborted: vec![], ..footer(1234, 4, 0) };
+    let mut longer = plain.encode();
+    longer.extend([0; 4]);
+    assert!(Footer::decode(&resealed(longer)).is_err());
+    let mut bytes = plain.encode();
+    bytes[32..40].copy_from_slice(&1237_i64.to_be_bytes());
+    let why = Footer::decode(&resealed(bytes)).unwrap_err();
+    assert_eq!(why, "its next offset is 1237, and a batch begins at 1237");
+}
+
+#[test]
 fn a_rewritten_segment_may_begin_behind_its_base() {
     let mut bytes = footer(1234, 1, 1).encode();
     bytes[32..40].copy_from_slice(&2000_i64.to_be_bytes());

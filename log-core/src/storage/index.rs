@@ -90,12 +90,13 @@ impl Index {
         }
         let in_order = |pair: &[Entry]| {
             let [a, b] = [pair[0], pair[1]];
-            a.delta < b.delta && a.position < b.position && a.max_timestamp <= b.max_timestamp
+            a.delta < b.delta && a.max_timestamp <= b.max_timestamp
         };
         if let Some(at) = entries.windows(2).position(|pair| !in_order(pair)) {
             return Err(format!("entries {at} and {} of its index are out of order", at + 1));
         }
         let index = Self { base, entries, headers_crcs, offset_of_max_timestamp };
+        // Positions that are not in order make a block without bytes.
         let possible = |block: &Block| {
             block.place.position < block.end_position && block.end_position - block.place.position <= BLOCK_BYTES_MAX
         };

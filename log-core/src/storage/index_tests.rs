@@ -121,6 +121,16 @@ proptest! {
 }
 
 #[test]
+fn a_block_ends_when_it_has_32_kib() {
+    let overhead = segment(&[(30_000, 0, 1)]).1 as usize - 30_000;
+    let exact = limits::INDEX_STEP_BYTES as usize - overhead;
+    for (bytes, blocks) in [(exact - 1, 1), (exact, 2)] {
+        let (batches, _) = segment(&[(bytes, 0, 1), (1, 0, 1)]);
+        assert_eq!(index_of(&batches).len(), blocks, "{bytes}");
+    }
+}
+
+#[test]
 fn an_offset_too_large_for_an_entry_is_found_in_the_block_before() {
     let (mut batches, _) = segment(&[(40_000, 0, 1), (40_000, 0, 2), (40_000, 0, 3)]);
     batches[2].header.base_offset = BASE + i64::from(u32::MAX) + 1;
