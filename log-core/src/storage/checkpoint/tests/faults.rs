@@ -53,6 +53,31 @@ fn a_power_cut_in_any_disk_call_loses_nothing_synced_and_invents_nothing() {
     assert!(torn > 50 && clean > 20, "the cuts tear tails ({torn}) and hit the end of a close ({clean})");
 }
 
+/// A torn frame as long as the one that `open` writes over it, and a whole frame behind it that was never synced.
+#[test]
+fn a_frame_behind_a_torn_one_never_comes_back() {
+    let mut bytes = Vec::new();
+    frame::put(&mut bytes, 0, &[1]);
+    let synced = bytes.len();
+    bytes.resize(2 * synced, 0);
+    let mut payload = Vec::new();
+    entry::put_change(&mut payload, topic(1), 0, &point(1));
+    frame::put(&mut bytes, synced as u64, &payload);
+    for op in 0..12 {
+        for seed in 0..40 {
+            let disk = SimDisk::default();
+            let file = disk.open(Path::new(PATH), OpenMode::CreateNew).unwrap();
+            file.write_at(&[IoSlice::new(&bytes)], 0).unwrap();
+            file.sync_data().unwrap();
+            disk.sync_dir(Path::new("/")).unwrap();
+            disk.crash_at(disk.ops() + op);
+            let _ = open(&disk);
+            let (checkpoint, report) = open(&disk.crash(seed)).unwrap();
+            assert!(report.damage.is_none() && found(&checkpoint).is_empty(), "call {op}, seed {seed}: {report:?}");
+        }
+    }
+}
+
 #[test]
 fn a_disk_that_is_full_anywhere_refuses_and_heals() {
     let mut refused = 0;

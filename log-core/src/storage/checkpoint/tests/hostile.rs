@@ -64,17 +64,18 @@ fn a_flipped_bit_of_a_file_in_use_is_reported() {
         history.run(&mut checkpoint, &step).unwrap();
     }
     checkpoint.sync().unwrap();
+    let synced = checkpoint.synced;
+    checkpoint.append(&[(topic(1), 0, point(99))]).unwrap();
     let bytes = bytes_of(&disk);
-    let last_synced = frame::scan(&bytes).frames.iter().map(|frame| frame.synced_upto).max().unwrap();
-    assert!(0 < last_synced && last_synced < bytes.len() as u64);
+    assert!(0 < synced && synced < bytes.len() as u64);
     for byte in 0..bytes.len() as u64 {
         for bit in 0..8 {
             let mut bytes = bytes.clone();
             bytes[byte as usize] ^= 1 << bit;
             let report = replay::replay(Path::new(PATH), &bytes).report;
             assert!(!report.clean && !report.is_new);
-            // The frame that says how far it was synced may be the one that is hit.
-            assert!(report.damage.is_some() || report.torn_tail.is_some(), "byte {byte}: {report:?}");
+            assert_eq!(report.damage.is_some(), byte < synced, "byte {byte}: {report:?}");
+            assert_eq!(report.torn_tail.is_some(), byte >= synced, "byte {byte}: {report:?}");
         }
     }
 }
@@ -96,6 +97,23 @@ fn a_file_that_is_cut_short_is_never_clean() {
     }
     intact.remove_file(Path::new(PATH)).unwrap();
     assert!(open(&intact).unwrap().1.is_new);
+}
+
+/// What is appended to a file that lost its end grows over the length that gave the loss away.
+#[test]
+fn damage_is_not_grown_over() {
+    let (disk, _) = closed();
+    let bytes = bytes_of(&disk);
+    let frames = frame::scan(&bytes).frames;
+    let keep = frames[frames.len() - 2].position;
+    disk.open(Path::new(PATH), OpenMode::ReadWrite).unwrap().set_len(keep).unwrap();
+    let (mut checkpoint, report) = open(&disk).unwrap();
+    assert!(report.damage.is_some());
+    while checkpoint.end <= bytes.len() as u64 {
+        checkpoint.append(&[(topic(1), 0, point(1))]).unwrap();
+    }
+    checkpoint.sync().unwrap();
+    assert!(open(&disk).unwrap().1.damage.is_some());
 }
 
 #[test]
