@@ -196,6 +196,8 @@ pub(super) struct Summary {
     pub(super) base_timestamp: Timestamp,
     pub(super) max_timestamp: Timestamp,
     pub(super) stamp: Option<ProducerStamp>,
+    pub(super) is_transactional: bool,
+    pub(super) is_control: bool,
 }
 
 /// Fills in the first [`BATCH_HEADER_BYTES`] of `batch`, whose records are in place: base offset 0, no leader epoch.
@@ -203,12 +205,19 @@ pub(super) fn write_header(batch: &mut [u8], summary: &Summary) {
     let length = i32::try_from(batch.len() - LENGTH_PREFIX_BYTES).expect("the builder keeps to the hard limit");
     let count = summary.records_count as i32;
     let stamp = summary.stamp.unwrap_or(NO_PRODUCER);
+    let mut attributes = summary.compression as u16;
+    if summary.is_transactional {
+        attributes |= TRANSACTIONAL;
+    }
+    if summary.is_control {
+        attributes |= CONTROL;
+    }
     let mut put = |at: usize, bytes: &[u8]| batch[at..at + bytes.len()].copy_from_slice(bytes);
     put(BASE_OFFSET, &0_i64.to_be_bytes());
     put(BATCH_LENGTH, &length.to_be_bytes());
     put(LEADER_EPOCH, &(-1_i32).to_be_bytes());
     put(MAGIC, &[MAGIC_V2]);
-    put(ATTRIBUTES, &(summary.compression as u16).to_be_bytes());
+    put(ATTRIBUTES, &attributes.to_be_bytes());
     put(LAST_OFFSET_DELTA, &(count - 1).to_be_bytes());
     put(BASE_TIMESTAMP, &summary.base_timestamp.0.to_be_bytes());
     put(MAX_TIMESTAMP, &summary.max_timestamp.0.to_be_bytes());

@@ -32,6 +32,8 @@ const RECORD_ATTRIBUTES: u8 = 0;
 pub struct BatchBuilder {
     compression: Compression,
     stamp: Option<ProducerStamp>,
+    is_transactional: bool,
+    is_control: bool,
     /// Room for the header, then the records.
     batch: Vec<u8>,
     records_count: u32,
@@ -45,6 +47,8 @@ impl BatchBuilder {
         Self {
             compression,
             stamp: None,
+            is_transactional: false,
+            is_control: false,
             batch: vec![0; BATCH_HEADER_BYTES],
             records_count: 0,
             base_timestamp: Timestamp::default(),
@@ -55,6 +59,18 @@ impl BatchBuilder {
     /// Stamps the batch for an idempotent producer.
     pub fn stamp(mut self, stamp: ProducerStamp) -> Self {
         self.stamp = Some(stamp);
+        self
+    }
+
+    /// Makes the batch part of its producer's transaction: it needs a [`stamp`](Self::stamp) too.
+    pub fn transactional(mut self) -> Self {
+        self.is_transactional = true;
+        self
+    }
+
+    /// Makes it a control batch: its one record speaks to the log, not to its readers.
+    pub(super) fn control(mut self) -> Self {
+        self.is_control = true;
         self
     }
 
@@ -126,6 +142,8 @@ impl BatchBuilder {
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
             stamp: self.stamp,
+            is_transactional: self.is_transactional,
+            is_control: self.is_control,
         };
         let mut batch = self.batch;
         if let Some(smaller) = compress(self.compression, &batch, BATCH_HEADER_BYTES) {

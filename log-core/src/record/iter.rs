@@ -132,16 +132,20 @@ impl RecordsAt<'_> {
 /// [`Error::Malformed`] here if the checksum or the compressed block is wrong, and from the iterator,
 /// which then ends, if a record is.
 pub fn records_from(batch: &Batch) -> Result<BatchRecords> {
+    if batch.header.is_control {
+        verify_crc(&batch.bytes)?;
+        return Ok(BatchRecords { header: batch.header, left: 0, next_offset: 0, block: Bytes::new(), at: 0 });
+    }
+    all_records_from(batch)
+}
+
+/// The same, but a control batch is read too.
+pub(super) fn all_records_from(batch: &Batch) -> Result<BatchRecords> {
     let Batch { header, ref bytes } = *batch;
     verify_crc(bytes)?;
     let block = bytes.slice(BATCH_HEADER_BYTES..);
     let mut records =
         BatchRecords { header, left: header.records_count, next_offset: header.base_offset, block, at: 0 };
-    if header.is_control {
-        records.left = 0;
-        records.at = records.block.len();
-        return Ok(records);
-    }
     if header.compression != Compression::None {
         records.block = decompress(header.compression, &records.block, limits::DECOMPRESSED_BATCH_BYTES_MAX)?.into();
     }

@@ -11,12 +11,12 @@
 //!   [`limits::DECOMPRESSED_BATCH_BYTES_MAX`](crate::types::limits::DECOMPRESSED_BATCH_BYTES_MAX).
 //! - What was changed after the producer computed the CRC is noticed, except in the fields outside of it (`batch`).
 //!
-//! Left out: the older formats (magic 0 and 1), which Kafka 4 does not write either, and building control batches,
-//! which comes with transactions.
+//! Left out: the older formats (magic 0 and 1), which Kafka 4 does not write either.
 
 mod batch;
 mod builder;
 mod compression;
+mod control;
 mod iter;
 mod murmur2;
 mod varint;
@@ -31,6 +31,7 @@ pub use batch::{
     BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, TimestampType, batches, stamp_offset, validate, verify_crc,
 };
 pub use builder::BatchBuilder;
+pub use control::{ControlKind, ControlRecord};
 pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};
 

@@ -4,7 +4,8 @@
 
 use super::*;
 use bytes::BytesMut;
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::messages::EndTxnMarker;
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use kafka_protocol::records as theirs;
 use proptest::prelude::*;
 
@@ -115,5 +116,25 @@ proptest! {
                 prop_assert_eq!(read, StoredRecord { offset: i as i64, timestamp, key, value, headers });
             }
         }
+    }
+
+    #[test]
+    fn transaction_markers_are_theirs(commits: bool, coordinator_epoch: i32, offset in 0..i64::MAX / 2) {
+        let kind = if commits { ControlKind::Commit } else { ControlKind::Abort };
+        let marker = ControlRecord { kind, coordinator_epoch };
+        let mut ours = marker.to_batch(STAMP.producer_id, STAMP.producer_epoch, Timestamp(5)).to_vec();
+        stamp_offset(&mut ours, offset, 4);
+        let read = their_decode(Compression::None, ours.clone().into()).records;
+        prop_assert_eq!(read.len(), 1);
+        let theirs = &read[0];
+        prop_assert!(theirs.control && theirs.transactional);
+        prop_assert_eq!((theirs.offset, theirs.partition_leader_epoch, theirs.sequence), (offset, 4, -1));
+        prop_assert_eq!((theirs.producer_id, theirs.producer_epoch), (STAMP.producer_id, STAMP.producer_epoch));
+        prop_assert_eq!(&theirs.key, &Some(Bytes::from(vec![0, 0, 0, u8::from(commits)])));
+        let mut value = BytesMut::from(&[0, 0][..]);
+        EndTxnMarker::default().with_coordinator_epoch(coordinator_epoch).encode(&mut value, 0).unwrap();
+        prop_assert_eq!(&theirs.value, &Some(value.freeze()));
+        // And what they write of it is what we wrote, up to the place.
+        prop_assert_eq!(ControlRecord::parse(&their_encode(Compression::None, &read)).unwrap(), Some(marker));
     }
 }
