@@ -133,7 +133,7 @@ impl PartitionLog {
         header.leader_epoch = LEADER_EPOCH;
         self.roll_if_full(&header)?;
         self.write(&header, batch)?;
-        self.producers.remember(&header);
+        self.producers.remember(&header, header.max_timestamp);
         self.shared.log_end_offset.store(header.next_offset(), Ordering::Release);
         if self.config.flush == Flush::Os {
             self.shared.high_watermark.store(header.next_offset(), Ordering::Release);

@@ -9,6 +9,7 @@
 //!     t/<topic id>/<partition>/   the partition log of one partition
 //!       00000000000000000000.log    a segment: record batches, verbatim
 //!       00000000000000004711.log    the active segment, the only one that is appended to
+//!       00000000000000004711.snap   producers, transactions and leader epochs at that offset
 //! ```
 //! How it works. One [`PartitionLog`] is the only writer of its directory. `append` stamps a batch with its offsets
 //! and writes it at the end of the active segment. [`PartitionLog::begin_sync`] hands out a [`SyncTicket`] that makes
@@ -33,19 +34,26 @@
 
 mod checkpoint;
 mod data_dir;
+#[allow(dead_code, reason = "the log takes it up next")]
+mod epochs;
 #[allow(dead_code, reason = "the log writes it next")]
 mod footer;
 #[allow(dead_code, reason = "the log uses all of it next")]
 mod index;
 mod log;
+#[allow(dead_code, reason = "the log takes it up next")]
 mod producers;
 mod reader;
 mod recovery;
 mod scan;
 mod segment;
+#[allow(dead_code, reason = "the log takes it up next")]
+mod snapshot;
+#[allow(dead_code, reason = "the log takes it up next")]
+mod state;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code, reason = "the log fills it next")]
+#[allow(dead_code, reason = "the log takes it up next")]
 mod transactions;
 #[allow(dead_code, reason = "scrub and doctor use it next")]
 mod verify;
@@ -55,6 +63,7 @@ pub use data_dir::DataDir;
 pub use log::{Appended, LogConfig, PartitionLog, SyncTicket};
 pub use reader::LogReader;
 pub use recovery::{OpenReport, TornTail};
+pub use transactions::AbortedTransaction;
 
 use crate::types::Error;
 use std::io;

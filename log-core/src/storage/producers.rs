@@ -1,36 +1,80 @@
 //! What a partition remembers of idempotent producers, so that a batch that is sent again is answered and not
-//! appended again (KIP-98).
+//! appended again, and of their transactions (KIP-98).
 //!
 //! Sequences count records per producer and partition, from 0, and wrap after `i32::MAX`. The last five batches of
-//! each producer are kept, as many as Kafka's clients have in flight. Derived from the log when it is opened.
+//! each producer are kept, as many as Kafka's clients have in flight. A producer whose epoch has grown begins again at
+//! 0 (KIP-360), and what comes of an older epoch, a batch or a marker, is refused.
 //!
-//! Left out: expiry of producers that are silent for long (each costs about 200 bytes).
+//! Everything follows from the batches of the log in their order: [`Producers::check`] and
+//! [`Producers::check_marker`] say whether one may be appended, [`Producers::remember`] and
+//! [`Producers::end_transaction`] take in one that is in the log, at append and at recovery alike.
+//!
+//! A producer costs 120 bytes (asserted below), about 200 with its places in maps that are two thirds full. A client
+//! that asks for a new producer id with every connection would fill memory with them (KIP-936), so no more than
+//! [`limits::PRODUCERS_PER_PARTITION_MAX`] are remembered: the ones that go are those that appended least recently
+//! and are not in a transaction. By offset, not by time, so that every replica forgets the same ones. One that is
+//! forgotten and comes back is told that its sequence is out of order, and begins a new epoch.
+//!
+//! Left out: a bound on transactions that are open at once; their coordinator ends each after its timeout.
 
-use crate::record::{BatchHeader, ProducerStamp};
-use crate::types::{Error, Offset, Result, TopicPartition};
-use std::collections::{BTreeMap, VecDeque};
+use super::transactions::{AbortedTransaction, Unstable};
+use crate::record::{BatchHeader, ControlKind, ControlRecord, ProducerStamp};
+use crate::types::{Error, Offset, Result, Timestamp, TopicPartition, limits};
+use std::collections::BTreeMap;
 
 /// Batches remembered of each producer.
-const BATCHES_REMEMBERED: usize = 5;
+pub(super) const BATCHES_REMEMBERED: usize = 5;
 
 /// The idempotent producers of one partition, by producer id.
-#[derive(Debug, Default)]
-pub(super) struct Producers(BTreeMap<i64, Producer>);
-
-#[derive(Debug)]
-struct Producer {
-    epoch: i16,
-    /// Never empty; the latest is last.
-    batches: VecDeque<Remembered>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Producers {
+    known: BTreeMap<i64, Producer>,
+    /// Those that are not in a transaction, by the offset of what they appended last.
+    idle: BTreeMap<Offset, i64>,
+    unstable: Unstable,
+    /// How many are remembered, but for those in transactions.
+    pub(super) max: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Remembered {
-    base_sequence: i32,
-    last_sequence: i32,
-    base_offset: Offset,
-    last_offset: Offset,
+/// One producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Producer {
+    pub(super) epoch: i16,
+    /// Of the last marker; -1 before.
+    pub(super) coordinator_epoch: i32,
+    /// By the clock of the broker that appended or recovered it.
+    pub(super) last_use: Timestamp,
+    pub(super) standing: Standing,
+    /// Of this epoch.
+    pub(super) batches: RememberedBatches,
 }
+
+/// Whether a producer is in a transaction, and the offset that it is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// No transaction is open; `last` is the last offset that it appended, a marker's included.
+    Idle { last: Offset },
+    /// Its transaction began at `first`.
+    InTransaction { first: Offset },
+}
+
+/// A batch in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Remembered {
+    pub(super) last_offset: Offset,
+    pub(super) last_sequence: i32,
+    /// Its records, less one.
+    pub(super) last_offset_delta: u32,
+}
+
+/// Up to five batches, oldest first, without a heap allocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RememberedBatches {
+    batches: [Remembered; BATCHES_REMEMBERED],
+    len: u8,
+}
+
+const _: () = assert!(size_of::<Producer>() == 120);
 
 /// What to do with a batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,76 +87,263 @@ pub(super) enum Verdict {
     },
 }
 
+impl Default for Producers {
+    fn default() -> Self {
+        Self::with_budget(limits::PRODUCERS_PER_PARTITION_MAX)
+    }
+}
+
 impl Producers {
-    /// Whether a batch continues where its producer left off. Changes nothing.
+    /// None, and no more than `max` later on.
+    pub(super) const fn with_budget(max: usize) -> Self {
+        Self { known: BTreeMap::new(), idle: BTreeMap::new(), unstable: Unstable::new(), max }
+    }
+
+    /// Whether a batch of records continues where its producer left off. Changes nothing. A control batch has no
+    /// sequence to check; see [`Producers::check_marker`].
     ///
-    /// A producer that is not known starts at sequence 0; one with a newer epoch starts where it likes.
-    /// [`Error::OutOfOrderSequence`] for a gap, [`Error::InvalidRequest`] for an epoch that was superseded.
+    /// A producer that is not known, or has a newer epoch, starts at sequence 0. [`Error::OutOfOrderSequence`] for a
+    /// gap; [`Error::InvalidRequest`] for an epoch that was superseded, and for records outside of the transaction
+    /// that their producer has open.
     pub(super) fn check(&self, partition: &TopicPartition, header: &BatchHeader) -> Result<Verdict> {
-        let Some(stamp) = header.stamp() else { return Ok(Verdict::Append) };
-        let out_of_order = |expected| {
-            let partition = partition.clone();
-            let (producer_id, got) = (stamp.producer_id, stamp.base_sequence);
-            Err(Error::OutOfOrderSequence { partition, producer_id, got, expected })
-        };
-        let Some(known) = self.0.get(&stamp.producer_id) else {
-            return if stamp.base_sequence == 0 { Ok(Verdict::Append) } else { out_of_order(0) };
-        };
-        if stamp.producer_epoch > known.epoch {
-            return Ok(Verdict::Append);
+        let Some(stamp) = header.stamp().filter(|_| !header.is_control) else { return Ok(Verdict::Append) };
+        let known = self.known.get(&stamp.producer_id);
+        if let Some(known) = known {
+            known.check_epoch(stamp.producer_id, stamp.producer_epoch)?;
         }
-        if stamp.producer_epoch < known.epoch {
+        let current = known.filter(|known| known.epoch == stamp.producer_epoch);
+        let batches = current.map_or(&[][..], |current| current.batches.as_slice());
+        let last_sequence = sequence_after(stamp.base_sequence, header.last_offset_delta);
+        let same = |batch: &&Remembered| {
+            batch.last_sequence == last_sequence && batch.last_offset_delta == header.last_offset_delta
+        };
+        if let Some(batch) = batches.iter().find(same) {
+            return Ok(Verdict::Duplicate { base_offset: batch.base_offset(), last_offset: batch.last_offset });
+        }
+        let expected = batches.last().map_or(0, |last| sequence_after(last.last_sequence, 1));
+        if stamp.base_sequence != expected {
+            let (producer_id, got) = (stamp.producer_id, stamp.base_sequence);
+            return Err(Error::OutOfOrderSequence { partition: partition.clone(), producer_id, got, expected });
+        }
+        if !header.is_transactional && known.is_some_and(|known| known.first_in_transaction().is_some()) {
             let why = format!(
-                "producer {} has moved on to epoch {}; epoch {} may not write any more",
-                stamp.producer_id, known.epoch, stamp.producer_epoch
+                "producer {} has a transaction open in {partition}; end it before sending records outside of one",
+                stamp.producer_id
             );
             return Err(Error::InvalidRequest { why });
         }
-        let last_sequence = sequence_after(stamp.base_sequence, header.last_offset_delta);
-        let same = |b: &&Remembered| b.base_sequence == stamp.base_sequence && b.last_sequence == last_sequence;
-        if let Some(batch) = known.batches.iter().find(same) {
-            return Ok(Verdict::Duplicate { base_offset: batch.base_offset, last_offset: batch.last_offset });
-        }
-        let expected = sequence_after(known.last().last_sequence, 1);
-        if stamp.base_sequence == expected { Ok(Verdict::Append) } else { out_of_order(expected) }
+        Ok(Verdict::Append)
     }
 
-    /// Remembers a batch that is in the log now; `header` has its offsets.
-    pub(super) fn remember(&mut self, header: &BatchHeader) {
-        let Some(stamp) = header.stamp() else { return };
+    /// Whether a transaction marker may be appended: not if its producer or its coordinator was superseded
+    /// ([`Error::InvalidRequest`]).
+    pub(super) fn check_marker(&self, header: &BatchHeader, marker: &ControlRecord) -> Result<()> {
+        let Some(known) = self.known.get(&header.producer_id) else { return Ok(()) };
+        known.check_epoch(header.producer_id, header.producer_epoch)?;
+        if marker.coordinator_epoch < known.coordinator_epoch {
+            let why = format!(
+                "the coordinator of producer {} has moved on to epoch {}; epoch {} may not end its transactions",
+                header.producer_id, known.coordinator_epoch, marker.coordinator_epoch
+            );
+            return Err(Error::InvalidRequest { why });
+        }
+        Ok(())
+    }
+
+    /// Remembers a batch of records that is in the log now; `header` has its offsets. `now` counts as its producer's
+    /// last use. A transactional batch opens a transaction if none is open.
+    pub(super) fn remember(&mut self, header: &BatchHeader, now: Timestamp) {
+        let Some(stamp) = header.stamp().filter(|_| !header.is_control) else { return };
         let batch = Remembered {
-            base_sequence: stamp.base_sequence,
-            last_sequence: sequence_after(stamp.base_sequence, header.last_offset_delta),
-            base_offset: header.base_offset,
             last_offset: header.last_offset(),
+            last_sequence: sequence_after(stamp.base_sequence, header.last_offset_delta),
+            last_offset_delta: header.last_offset_delta,
         };
-        let known = self.0.entry(stamp.producer_id);
-        let known = known.or_insert_with(|| Producer { epoch: stamp.producer_epoch, batches: VecDeque::new() });
-        if known.epoch != stamp.producer_epoch {
-            known.epoch = stamp.producer_epoch;
-            known.batches.clear();
+        let mut producer = self.take(stamp.producer_id).unwrap_or_else(|| Producer::new(stamp.producer_epoch));
+        producer.set_epoch(stamp.producer_epoch);
+        producer.batches.push(batch);
+        producer.last_use = now;
+        if producer.first_in_transaction().is_none() {
+            producer.standing = if header.is_transactional {
+                Standing::InTransaction { first: header.base_offset }
+            } else {
+                Standing::Idle { last: header.last_offset() }
+            };
         }
-        if known.batches.len() == BATCHES_REMEMBERED {
-            known.batches.pop_front();
+        self.put(stamp.producer_id, producer);
+    }
+
+    /// Takes in a marker that is in the log now, at `marker_offset`: ends its producer's transaction and fences older
+    /// epochs of it. What was aborted, if it says so and there was anything. One of an older epoch, or one that is not
+    /// about transactions, does nothing.
+    pub(super) fn end_transaction(
+        &mut self,
+        producer_id: i64,
+        epoch: i16,
+        marker: ControlRecord,
+        marker_offset: Offset,
+        now: Timestamp,
+    ) -> Option<AbortedTransaction> {
+        let is_superseded = self.known.get(&producer_id).is_some_and(|known| epoch < known.epoch);
+        if matches!(marker.kind, ControlKind::Other(_)) || producer_id < 0 || is_superseded {
+            return None;
         }
-        known.batches.push_back(batch);
+        let mut producer = self.take(producer_id).unwrap_or_else(|| Producer::new(epoch));
+        let first_offset = producer.first_in_transaction();
+        producer.set_epoch(epoch);
+        producer.coordinator_epoch = producer.coordinator_epoch.max(marker.coordinator_epoch);
+        producer.last_use = now;
+        producer.standing = Standing::Idle { last: marker_offset };
+        let ended = first_offset.map(|first| (first, self.unstable.end(first, marker_offset)));
+        self.put(producer_id, producer);
+        let (first_offset, last_stable_offset) = ended.filter(|_| marker.kind == ControlKind::Abort)?;
+        Some(AbortedTransaction { producer_id, first_offset, last_offset: marker_offset, last_stable_offset })
+    }
+
+    /// Where readers of committed records stop: at the first transaction that is open, or whose end may yet be lost,
+    /// and at the high watermark. The caller holds it to the log start offset, which may have passed an open one.
+    pub(super) fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
+        self.unstable.first_offset().map_or(high_watermark, |first| first.min(high_watermark))
+    }
+
+    /// Everything below `high_watermark` will not be lost, markers too.
+    pub(super) fn on_high_watermark(&mut self, high_watermark: Offset) {
+        self.unstable.on_high_watermark(high_watermark);
+    }
+
+    /// Forgets producers without an open transaction whose last use was before `before`; how many.
+    pub(super) fn expire(&mut self, before: Timestamp) -> usize {
+        let Self { known, idle, .. } = self;
+        let remembered = idle.len();
+        // All are looked at: a clock that was set back must not make one hide the others.
+        idle.retain(|_, producer_id| {
+            let is_used = known.get(producer_id).is_some_and(|producer| producer.last_use >= before);
+            if !is_used {
+                known.remove(producer_id);
+            }
+            is_used
+        });
+        remembered - idle.len()
     }
 
     /// The last record that each producer appended, by producer id: its sequence (as `base_sequence`) and offset.
     pub(super) fn describe(&self) -> Vec<(ProducerStamp, Offset)> {
-        let describe = |(&producer_id, producer): (&i64, &Producer)| {
-            let last = producer.last();
+        let describe = |(producer_id, producer): (i64, &Producer)| {
+            let last = producer.batches.as_slice().last()?;
             let stamp =
                 ProducerStamp { producer_id, producer_epoch: producer.epoch, base_sequence: last.last_sequence };
-            (stamp, last.last_offset)
+            Some((stamp, last.last_offset))
         };
-        self.0.iter().map(describe).collect()
+        self.iter().filter_map(describe).collect()
+    }
+
+    /// All producers, by producer id.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (i64, &Producer)> {
+        self.known.iter().map(|(&producer_id, producer)| (producer_id, producer))
+    }
+
+    /// The transactions that have ended and still hold the last stable offset.
+    pub(super) const fn unstable(&self) -> &Unstable {
+        &self.unstable
+    }
+
+    /// One of what [`Producers::iter`] gave, in that order. `false` if it cannot be.
+    pub(super) fn restore(&mut self, producer_id: i64, producer: Producer) -> bool {
+        let follows = self.known.last_key_value().map_or(producer_id >= 0, |(&last, _)| last < producer_id);
+        let is_free = match producer.standing {
+            Standing::Idle { last } => !self.idle.contains_key(&last),
+            Standing::InTransaction { first } => !self.unstable.is_ongoing(first),
+        };
+        if follows && is_free {
+            self.insert(producer_id, producer);
+        }
+        follows && is_free
+    }
+
+    /// As [`Unstable::restore_decided`].
+    pub(super) fn restore_decided(&mut self, first_offset: Offset, marker_offset: Offset) -> bool {
+        self.unstable.restore_decided(first_offset, marker_offset)
+    }
+
+    /// Takes a producer out of the indexes, to be changed and put back.
+    fn take(&mut self, producer_id: i64) -> Option<Producer> {
+        let producer = *self.known.get(&producer_id)?;
+        if let Standing::Idle { last } = producer.standing {
+            self.idle.remove(&last);
+        }
+        Some(producer)
+    }
+
+    fn insert(&mut self, producer_id: i64, producer: Producer) {
+        self.known.insert(producer_id, producer);
+        match producer.standing {
+            Standing::Idle { last } => drop(self.idle.insert(last, producer_id)),
+            Standing::InTransaction { first } => self.unstable.begin(producer_id, first),
+        }
+    }
+
+    /// Puts a producer in, and forgets the least recent if that is one too many.
+    fn put(&mut self, producer_id: i64, producer: Producer) {
+        self.insert(producer_id, producer);
+        if self.known.len() > self.max
+            && let Some(entry) = self.idle.first_entry()
+            && *entry.get() != producer_id
+        {
+            self.known.remove(&entry.remove());
+        }
     }
 }
 
 impl Producer {
-    fn last(&self) -> &Remembered {
-        self.batches.back().expect("a producer is known by a batch")
+    fn new(epoch: i16) -> Self {
+        let standing = Standing::Idle { last: 0 };
+        let batches = RememberedBatches::default();
+        Self { epoch, coordinator_epoch: -1, last_use: Timestamp::MIN, standing, batches }
+    }
+
+    fn check_epoch(&self, producer_id: i64, epoch: i16) -> Result<()> {
+        if epoch >= self.epoch {
+            return Ok(());
+        }
+        let known = self.epoch;
+        let why = format!("producer {producer_id} has moved on to epoch {known}; epoch {epoch} may not write any more");
+        Err(Error::InvalidRequest { why })
+    }
+
+    fn set_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.batches = RememberedBatches::default();
+        }
+    }
+
+    const fn first_in_transaction(&self) -> Option<Offset> {
+        match self.standing {
+            Standing::InTransaction { first } => Some(first),
+            Standing::Idle { .. } => None,
+        }
+    }
+}
+
+impl Remembered {
+    const fn base_offset(&self) -> Offset {
+        self.last_offset - self.last_offset_delta as i64
+    }
+}
+
+impl RememberedBatches {
+    pub(super) fn as_slice(&self) -> &[Remembered] {
+        &self.batches[..usize::from(self.len)]
+    }
+
+    /// Adds one; the oldest goes if there are five.
+    pub(super) fn push(&mut self, batch: Remembered) {
+        if usize::from(self.len) == BATCHES_REMEMBERED {
+            self.batches.rotate_left(1);
+            self.len -= 1;
+        }
+        self.batches[usize::from(self.len)] = batch;
+        self.len += 1;
     }
 }
 

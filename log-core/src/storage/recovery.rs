@@ -255,7 +255,7 @@ impl Walk {
                         return Ok(Some((place.position, why)));
                     }
                     segment.push(place.position, &header, bytes);
-                    self.producers.remember(&header);
+                    self.producers.remember(&header, header.max_timestamp);
                     self.expected = end.offset;
                 }
             }

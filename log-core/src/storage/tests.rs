@@ -3,6 +3,8 @@
 mod basics;
 mod faults;
 mod model;
+mod replay;
+mod sequences;
 
 use super::*;
 use crate::env::{Disk, SimDisk};

@@ -32,6 +32,14 @@ pub const DECOMPRESSED_BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Bytes that one fetch returns unless it asks for less.
 pub const FETCH_BYTES_DEFAULT: u32 = 1024 * 1024;
 
+/// Idempotent producers that one partition remembers. A client that takes a new producer id with every connection must
+/// not fill memory: this is 2 MB, and 1 MB in a snapshot. Few partitions see a hundredth of it in a day, and a producer
+/// that is forgotten too early has to begin a new epoch, no more.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 10_000;
+/// A snapshot of a partition's state is not read above this, nor written: the log is walked instead. Far above what
+/// the limit on producers leads to, so that only open and aborted transactions without end reach it.
+pub const SNAPSHOT_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
 /// A queue record is dead-lettered after this many deliveries (KIP-932's `share.delivery.count.limit`).
 pub const DELIVERIES_DEFAULT_MAX: u16 = 5;
 /// Records that one queue partition may have leased at once (KIP-932's record lock limit).
