@@ -18,8 +18,9 @@ pub enum OpenMode {
 /// A file system, as far as a log needs one.
 ///
 /// The contract that recovery relies on: bytes are durable once `File::sync_data` has returned `Ok` after they were
-/// written; a created, renamed or removed name is durable once `sync_dir` of its parent has returned `Ok`; without
-/// that, a power cut keeps any subset. A failed sync says nothing about what is durable and is never retried.
+/// written; a created, renamed or removed name is durable once `sync_dir` of its parent has returned `Ok` (of both
+/// parents, for a rename from one directory to another); without that, a power cut keeps any subset. A failed sync says
+/// nothing about what is durable and is never retried.
 pub trait Disk: Send + Sync + std::fmt::Debug {
     /// Opens a file; `NotFound` and `AlreadyExists` as the mode says.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
@@ -68,10 +69,10 @@ pub trait File: Send + Sync + std::fmt::Debug {
     fn sync_data(&self) -> io::Result<()>;
     /// Reserves space for the bytes `[position, position + len)` without a change of the length, so that writing them
     /// finds room and costs less to sync. `StorageFull` when there is none; `Unsupported` where the file system or the
-    /// system cannot. Content does not change; what lies behind the length is given back by the next `set_len`.
+    /// system cannot. Content does not change. After an error some of it may be reserved: `set_len` gives it back.
     fn allocate(&self, position: u64, len: u64) -> io::Result<()>;
-    /// Cuts the file, or extends it with zeros. Also gives back space that was allocated behind `len`, when `len` is
-    /// the current length as well.
+    /// Cuts the file, or extends it with zeros. When `len` is the current length or less, also gives back the space that
+    /// was allocated behind it.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;

@@ -1,7 +1,8 @@
-//! What every `Disk` must do, run on both, and what only the simulated one can: faults and power cuts.
+//! What every `Disk` must do, run on both, and what only the real one can show.
 
 use super::*;
-use crate::env::RealDisk;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
 
 fn conforms(disk: &dyn Disk, root: &Path) {
     let dir = root.join("a/b");
@@ -113,97 +114,22 @@ fn the_simulated_disk_conforms() {
     conforms(&disk, Path::new("data"));
 }
 
-/// A disk with a durable file "/f" of `synced` and an unsynced write of `unsynced` behind it.
-fn half_synced(synced: &[u8], unsynced: &[u8]) -> SimDisk {
-    let disk = SimDisk::default();
-    let file = disk.open(Path::new("/f"), OpenMode::CreateNew).unwrap();
-    file.write_at(&[IoSlice::new(synced)], 0).unwrap();
-    file.sync_data().unwrap();
-    disk.sync_dir(Path::new("/")).unwrap();
-    file.write_at(&[IoSlice::new(unsynced)], synced.len() as u64).unwrap();
-    disk
-}
-
-fn content(disk: &SimDisk, path: &str) -> Option<Vec<u8>> {
-    let file = disk.open(Path::new(path), OpenMode::Read).ok()?;
-    let mut bytes = vec![0; file.len().unwrap() as usize];
-    file.read_at(&mut bytes, 0).unwrap();
-    Some(bytes)
-}
-
 #[test]
-fn a_crash_keeps_what_was_synced_and_any_part_of_the_rest() {
-    let disk = half_synced(&[7; 700], &[9; 2000]);
-    let mut seen = BTreeSet::new();
-    for seed in 0..200 {
-        let bytes = content(&disk.crash(seed), "/f").unwrap();
-        assert_eq!(bytes[..700], [7; 700]);
-        assert!(bytes.len() <= 2700 && bytes[700..].iter().all(|b| [0, 9].contains(b)));
-        assert_eq!(Some(&bytes), content(&disk.crash(seed), "/f").as_ref(), "a seed is a fate");
-        seen.insert(bytes);
+fn the_real_disk_syncs_all_and_knows_what_is_free_and_cached() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = RealDisk::default();
+    let file = disk.open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
+    file.write_at(&[IoSlice::new(&[7; 20_000])], 0).unwrap();
+    assert!(disk.sync_all(&dir.path().join("none")).is_err() || cfg!(not(target_os = "linux")));
+    if supported(disk.sync_all(dir.path())) {
+        disk.sync_all(dir.path()).unwrap();
+        disk.clone().sync_all(dir.path()).unwrap();
     }
-    assert!(seen.contains(&vec![7; 700]), "nothing of it");
-    assert!(seen.iter().any(|bytes| bytes[700..] == [9; 2000]), "all of it");
-    assert!(seen.iter().any(|bytes| bytes.len() == 2700 && bytes[700..] == [0; 2000]), "its length only");
-    assert!(seen.len() > 8, "torn at sectors in several ways");
-    assert_eq!(content(&disk, "/f").unwrap().len(), 2700, "the disk that was crashed goes on");
-}
-
-#[test]
-fn a_name_is_durable_after_its_directory_was_synced() {
-    let disk = half_synced(b"x", b"");
-    disk.create_dir_all(Path::new("/d")).unwrap();
-    disk.open(&PathBuf::from("/d/new"), OpenMode::CreateNew).unwrap().sync_data().unwrap();
-    disk.rename(Path::new("/f"), Path::new("/g")).unwrap();
-    let outcomes: BTreeSet<(bool, bool)> = (0..100)
-        .map(|seed| {
-            let after = disk.crash(seed);
-            assert!(content(&after, "/f").is_some() != content(&after, "/g").is_some(), "a rename is atomic");
-            (content(&after, "/g").is_some(), content(&after, "/d/new").is_some())
-        })
-        .collect();
-    assert_eq!(outcomes.len(), 4);
-    disk.sync_dir(Path::new("/")).unwrap();
-    disk.sync_dir(Path::new("/d")).unwrap();
-    for seed in 0..100 {
-        let after = disk.crash(seed);
-        assert!(content(&after, "/g").is_some() && content(&after, "/d/new").is_some());
+    let free = disk.free_bytes(dir.path()).unwrap();
+    assert!(free > 20_000 && free < 1 << 60, "{free}");
+    assert!(disk.free_bytes(&dir.path().join("none")).is_err());
+    let mut buf = [0; 30_000];
+    if let Some(n) = file.read_cached_at(&mut buf, 10).unwrap() {
+        assert!(n <= 19_990 && buf[..n].iter().all(|b| *b == 7));
     }
-}
-
-#[test]
-fn a_failed_sync_loses_what_a_later_one_claims() {
-    let disk = half_synced(b"old", b"new");
-    let file = disk.open(Path::new("/f"), OpenMode::ReadWrite).unwrap();
-    disk.fail_sync_after(0);
-    assert!(file.sync_data().is_err());
-    file.sync_data().unwrap();
-    assert_eq!(content(&disk, "/f").unwrap(), b"oldnew");
-    assert_eq!(content(&disk.crash(1), "/f").unwrap(), b"old");
-}
-
-#[test]
-fn a_full_disk_and_a_failing_one_write_a_part() {
-    let disk = half_synced(b"1234", b"");
-    let file = disk.open(Path::new("/f"), OpenMode::ReadWrite).unwrap();
-    disk.set_capacity(Some(6));
-    let error = file.write_at(&[IoSlice::new(b"56789")], 4).unwrap_err();
-    assert_eq!((error.kind(), file.len().unwrap()), (io::ErrorKind::StorageFull, 6));
-    file.write_at(&[IoSlice::new(b"abcdef")], 0).unwrap();
-    disk.set_capacity(None);
-    disk.fail_write_after(1);
-    file.write_at(&[IoSlice::new(b"xx")], 6).unwrap();
-    assert!(file.write_at(&[IoSlice::new(b"yyyy")], 8).is_err());
-    assert_eq!(content(&disk, "/f").unwrap(), b"abcdefxxyy");
-}
-
-#[test]
-fn a_machine_that_stopped_takes_no_more_calls() {
-    let disk = half_synced(b"1", b"");
-    let file = disk.open(Path::new("/f"), OpenMode::ReadWrite).unwrap();
-    disk.crash_at(disk.ops());
-    assert!(file.write_at(&[IoSlice::new(b"2")], 1).is_err());
-    assert!(file.sync_data().is_err() && file.len().is_err() && !disk.exists(Path::new("/f")));
-    let fates: BTreeSet<Vec<u8>> = (0..50).map(|seed| content(&disk.crash(seed), "/f").unwrap()).collect();
-    assert_eq!(fates, BTreeSet::from([b"1".to_vec(), b"1\0".to_vec(), b"12".to_vec()]));
 }

@@ -5,6 +5,8 @@
 
 mod clock;
 mod disk;
+#[cfg(test)]
+mod disk_tests;
 mod real_disk;
 mod rng;
 pub mod sim_disk;
