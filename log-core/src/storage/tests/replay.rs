@@ -41,6 +41,7 @@ fn empty() -> State {
 /// The states after each event, the events, and which of them a segment ends with.
 fn run(steps: Vec<Step>) -> (Vec<State>, Vec<Event>, Vec<bool>, Offset) {
     let (mut live, mut model, mut rolls) = (empty(), Model::default(), Vec::new());
+    let mut aborted = Vec::new();
     let (mut states, mut leader_epoch, mut high_watermark) = (vec![live.clone()], 0, 0);
     for (n, step) in steps.into_iter().enumerate() {
         let (mut header, control) = model.sent(step.producer_id, step.epoch, &step.send);
@@ -53,12 +54,13 @@ fn run(steps: Vec<Step>) -> (Vec<State>, Vec<Event>, Vec<bool>, Offset) {
             continue;
         }
         let at = Timestamp(n as i64);
-        live.apply(&header, control, at);
+        aborted.extend(live.apply(&header, control, at));
+        assert_eq!(live.aborted, aborted, "those since the last roll");
         model.events.push(Event { header, control, at });
         high_watermark = high_watermark.max(model.end() - step.lag);
         live.on_high_watermark(high_watermark);
         if step.rolls {
-            live.roll();
+            assert_eq!(live.roll(), std::mem::take(&mut aborted));
         }
         rolls.push(step.rolls);
         states.push(live.clone());
