@@ -6,8 +6,7 @@
 //!
 //! Left out: several processes, and the network there is none of.
 
-use super::topic::{FlushArg, flush_name};
-use super::{Context, Error, Result};
+use super::{Context, Error, Result, parse};
 use crate::output::{Style, bytes, counted, grouped, span};
 use ::bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -47,9 +46,9 @@ pub(crate) struct Args {
     /// Partitions of the topic
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     partitions: u32,
-    /// When a record is acknowledged: durable or os
-    #[arg(long, default_value = "durable", value_name = "WHEN", hide_possible_values = true)]
-    flush: FlushArg,
+    /// When a record is acknowledged: durable, os or interval:200ms
+    #[arg(long, default_value = "durable", value_name = "WHEN", value_parser = parse::flush)]
+    flush: Flush,
     /// Records per second, at fixed moments; as fast as it goes without
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     rate: Option<u64>,
@@ -81,7 +80,7 @@ pub(crate) async fn run(command: Command, cx: &mut Context) -> Result<()> {
             counted(args.records, "record"),
             bytes(args.size as u64),
             counted(args.partitions.into(), "partition"),
-            flush_name(args.flush.into()),
+            args.flush,
         ));
         let build = if cfg!(debug_assertions) { "debug build (slower by far than --release)" } else { "release build" };
         cx.out.note(format!(
@@ -235,7 +234,7 @@ fn report(name: &str, args: &Args, measured: &Measured, cx: &mut Context) -> Res
             "records": args.records,
             "size": args.size,
             "partitions": args.partitions,
-            "flush": flush_name(Flush::from(args.flush)),
+            "flush": args.flush.to_string(),
             "rate": args.rate,
             "cores": std::thread::available_parallelism().map_or(1, usize::from),
             "debug_build": cfg!(debug_assertions),

@@ -1,6 +1,7 @@
 //! Arguments that are more than a word: durations and positions.
 
 use std::time::Duration;
+use tailwater::log::types::Flush;
 use tailwater::log::{OffsetSpec, Timestamp};
 
 /// Reads `250ms`, `30s`, `10m`, `2h`, `1d`; a bare number is seconds.
@@ -18,6 +19,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         other => return Err(format!("`{other}` is not a unit of time; use ms, s, m, h or d")),
     };
     number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "it is too long".into())
+}
+
+/// Reads `durable`, `os`, `interval:200ms`.
+pub(crate) fn flush(text: &str) -> Result<Flush, String> {
+    match text {
+        "durable" => Ok(Flush::Durable),
+        "os" => Ok(Flush::Os),
+        _ => match text.strip_prefix("interval:").map(duration) {
+            Some(Ok(every)) => Ok(Flush::Interval(every)),
+            Some(Err(why)) => Err(why),
+            None => Err("use durable, os or interval:200ms".into()),
+        },
+    }
 }
 
 /// Where to read from, as the user says it.
@@ -88,6 +102,16 @@ mod tests {
         assert_eq!(duration("2 h"), Ok(Duration::from_secs(7200)));
         for bad in ["", "s", "5 weeks", "-1s", "99999999999999999999s", "9999999999999999999d"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn flushes() {
+        for text in ["durable", "os", "interval:200ms"] {
+            assert_eq!(flush(text).unwrap().to_string(), text);
+        }
+        for bad in ["", "always", "interval", "interval:", "interval:soon"] {
+            assert!(flush(bad).is_err(), "{bad}");
         }
     }
 

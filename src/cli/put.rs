@@ -117,8 +117,8 @@ async fn put(args: &Args, topic: TopicDescription, log: &Log, cx: &mut Context) 
     } else {
         let to = counted(sent.partitions.len() as u64, "partition");
         let how = match topic.config.flush {
-            tailwater::log::types::Flush::Durable => "durable",
-            tailwater::log::types::Flush::Os => "acknowledged before the disk has them (flush os)",
+            tailwater::log::types::Flush::Durable => "durable".to_owned(),
+            flush => format!("acknowledged before the disk has them (flush {flush})"),
         };
         let to = if n == 0 { String::new() } else { format!(" to {to}, {how}") };
         cx.out.note(format!("{} put into `{}`{to}", counted(n, "record"), topic.name));

@@ -42,9 +42,10 @@ pub(crate) struct Create {
     /// How many partitions: the units of order and of parallel reading
     #[arg(short, long, default_value_t = 1, value_name = "N")]
     partitions: u32,
-    /// When a record is acknowledged: durable, once it is on disk; os, once the operating system has it
-    #[arg(long, default_value = "durable", value_name = "WHEN", hide_possible_values = true)]
-    flush: FlushArg,
+    /// When a record is acknowledged: durable, once it is on disk; os, once the operating system has it;
+    /// interval:200ms, likewise, and on disk at least that often
+    #[arg(long, default_value = "durable", value_name = "WHEN", value_parser = parse::flush)]
+    flush: Flush,
     /// Largest batch of records, in bytes
     #[arg(long, value_name = "BYTES")]
     max_batch_bytes: Option<u32>,
@@ -73,24 +74,6 @@ pub(crate) struct Create {
     /// As a queue: deliveries of a record before it goes to NAME.dead
     #[arg(long, value_name = "N")]
     deliveries: Option<u16>,
-}
-
-/// [`Flush`] on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum FlushArg {
-    /// On disk before it is acknowledged
-    Durable,
-    /// Acknowledged once the operating system has it
-    Os,
-}
-
-impl From<FlushArg> for Flush {
-    fn from(arg: FlushArg) -> Self {
-        match arg {
-            FlushArg::Durable => Self::Durable,
-            FlushArg::Os => Self::Os,
-        }
-    }
 }
 
 /// [`Cleanup`] on the command line.
@@ -144,14 +127,6 @@ fn cleanup_line(config: &TopicConfig) -> String {
     }
 }
 
-/// The setting as the user writes it.
-pub(crate) const fn flush_name(flush: Flush) -> &'static str {
-    match flush {
-        Flush::Durable => "durable",
-        Flush::Os => "os",
-    }
-}
-
 /// How many records can be read.
 pub(crate) fn records(topic: &TopicDescription) -> u64 {
     topic.partitions.iter().map(|p| p.offsets.readable().len()).sum()
@@ -166,7 +141,7 @@ pub(crate) async fn run(command: Command, cx: &mut Context) -> Result<()> {
                 if cx.out.json() {
                     return cx.out.line(json(&topic));
                 }
-                let (n, flush) = (topic.partitions.len() as u64, flush_name(topic.config.flush));
+                let (n, flush) = (topic.partitions.len() as u64, topic.config.flush);
                 cx.out.note(format!("created `{}`: {}, flush {flush}", topic.name, counted(n, "partition")));
                 Ok(())
             })
@@ -190,7 +165,7 @@ pub(crate) async fn run(command: Command, cx: &mut Context) -> Result<()> {
 fn spec(create: &Create) -> Result<TopicSpec> {
     let mut spec = TopicSpec::new(&create.name, create.partitions)?;
     let config = &mut spec.config;
-    config.flush = create.flush.into();
+    config.flush = create.flush;
     config.batch_bytes_max = create.max_batch_bytes.unwrap_or(config.batch_bytes_max);
     config.segment_bytes = create.segment_bytes.unwrap_or(config.segment_bytes);
     config.segment_age = create.segment_age.unwrap_or(config.segment_age);
@@ -220,7 +195,7 @@ async fn list(log: &Log, cx: &mut Context, all: bool) -> Result<()> {
             t.partitions.len().to_string(),
             grouped(records(t)),
             bytes(size),
-            flush_name(t.config.flush).into(),
+            t.config.flush.to_string(),
         ]
     };
     let rows: Vec<_> = topics.iter().map(row).collect();
@@ -239,7 +214,7 @@ fn describe(topic: &TopicDescription, cx: &mut Context) -> Result<()> {
     ))?;
     cx.out.line(format!(
         "flush {}, batches to {}, segments of {} or {}; as a queue: lease {}, {}",
-        flush_name(config.flush),
+        config.flush,
         bytes(config.batch_bytes_max.into()),
         bytes(config.segment_bytes),
         span(config.segment_age),
@@ -344,7 +319,7 @@ fn json(topic: &TopicDescription) -> String {
         "topic": topic.name.as_str(),
         "id": topic.id.to_string(),
         "records": records(topic),
-        "flush": flush_name(config.flush),
+        "flush": config.flush.to_string(),
         "batch_bytes_max": config.batch_bytes_max,
         "segment_bytes": config.segment_bytes,
         "segment_age_ms": millis(config.segment_age),

@@ -2,6 +2,7 @@
 
 use super::{Error, PartitionIndex, Result, TopicName, limits};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// When an acknowledged record is on disk. See `storage` for what each promises.
@@ -12,6 +13,26 @@ pub enum Flush {
     Durable,
     /// When the operating system likes: a process crash loses nothing, a power cut may.
     Os,
+    /// At least every so often, and not before it is acknowledged: a power cut loses what came since. Not zero.
+    Interval(Duration),
+}
+
+impl Flush {
+    /// Whether a record is on disk before anyone is told of it or reads it.
+    pub const fn is_durable(self) -> bool {
+        matches!(self, Self::Durable)
+    }
+}
+
+/// As the command line takes it: `durable`, `interval:200ms`, `os`.
+impl fmt::Display for Flush {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Durable => f.write_str("durable"),
+            Self::Os => f.write_str("os"),
+            Self::Interval(every) => write!(f, "interval:{}ms", every.as_millis()),
+        }
+    }
 }
 
 /// What becomes of records that are no longer needed. See `storage` for how.
@@ -135,6 +156,9 @@ impl TopicSpec {
         if self.config.deliveries_max == 0 {
             return invalid("a queue record is delivered at least once".into());
         }
+        if matches!(self.config.flush, Flush::Interval(every) if every < Duration::from_millis(1)) {
+            return invalid("an interval between flushes is 1 ms at least; for less there is flush durable".into());
+        }
         if self.config.lease < Duration::from_millis(1) {
             return invalid("a worker holds a queue record for 1 ms at least".into());
         }
@@ -163,5 +187,15 @@ mod tests {
         assert!(with(&|c| c.retention = Some(Duration::ZERO)).is_err());
         assert!(with(&|c| c.retention_bytes = Some(0)).is_err());
         assert!(with(&|c| c.segment_age = Duration::from_millis(999)).is_err());
+    }
+
+    #[test]
+    fn an_interval_of_zero_is_refused() {
+        let mut spec = TopicSpec::new("lines", 1).unwrap();
+        spec.config.flush = Flush::Interval(Duration::ZERO);
+        assert!(matches!(spec.validate(), Err(Error::InvalidRequest { .. })));
+        spec.config.flush = Flush::Interval(Duration::from_millis(200));
+        spec.validate().unwrap();
+        assert_eq!(spec.config.flush.to_string(), "interval:200ms");
     }
 }
