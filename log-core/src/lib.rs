@@ -5,6 +5,7 @@
 //!      │  Service: a typed request in, a typed response out
 //!   broker     the shell: topics, group commit, long polls, timers (tokio)
 //!      ├──▶ group, share    pure machines: step(now, input, &mut effects)
+//!      ├──▶ shard           who writes to which partition; batching, acknowledgements
 //!      └──▶ storage         segments, recovery, checkpoint (synchronous)
 //!             ├──▶ record   Kafka record batches, byte for byte
 //!             └──▶ env      disk, clock, chance: real or simulated
@@ -58,6 +59,7 @@ mod group;
 mod open;
 pub mod record;
 pub mod service;
+mod shard;
 mod share;
 pub mod storage;
 pub mod types;

@@ -83,7 +83,7 @@ impl Broker {
         self.check_open()?;
         let topic = self.ensure_internal(CONSUMER_OFFSETS).await?;
         let log = topic.partition(0)?;
-        let (record, position) = {
+        let (record, appended) = {
             let mut effects = Vec::new();
             let mut groups = self.groups.lock();
             groups.step(self.clock.instant(), input, &mut effects);
@@ -96,11 +96,10 @@ impl Broker {
                 }
             }
             let record = record.expect("a commit or a deletion is stored or refused");
-            let position = log.append(&one_record(&record, self.clock.now()))?.last_offset;
-            (record, position)
+            let appended = log.append(one_record(&record, self.clock.now()));
+            (record, appended)
         };
-        self.flusher.dirty(log);
-        log.acknowledged(position + 1).await?;
+        let position = appended.await?.last_offset;
         self.group_step(Input::Stored { record, position });
         Ok(())
     }

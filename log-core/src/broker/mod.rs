@@ -4,14 +4,17 @@
 //!
 //! ```text
 //!   Service ──▶ topics     which there are: a registry, replayed from the metadata log
-//!               produce    append under a short lock, wait for the high watermark; long polls
+//!               produce    appends by the partition's shard, answered at the high watermark; reads
+//!               poll       long polls, woken by bytes
+//!               logs       the shards that write the partitions, and what becomes of their effects
 //!               groups     drives the pure machine `group`, stores its records
 //!               shares     drives the pure machine `share`, stores its records, buries dead letters
-//!               flush      one thread: group commit over all partitions
+//!               flush      group commit over all partitions: rounds of syncs
 //!               timers     one task: sessions and leases that run out
 //! ```
-//! Invariants: a partition has one writer, behind its lock. A lock is never held across a sync or an `.await`. What a
-//! response says is durable when it is sent. A failed sync fences its partition and is told to all who waited.
+//! Invariants: a partition has one writer, its shard. A lock is never held across a sync or an `.await`. What a
+//! response says is durable when it is sent. A failed sync ends all writing to the data directory and is told to all
+//! who waited.
 //!
 //! Under a manual clock nothing happens by itself: no thread flushes, no task expires; each request does both first,
 //! and nothing waits for time to pass (`max_wait` is taken as zero).
@@ -21,15 +24,16 @@
 
 mod flush;
 mod groups;
+mod logs;
 mod metadata;
 mod partition;
+mod poll;
 mod produce;
 mod shares;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod topics;
-mod wait;
 
 use crate::env::{Clock, Disk, Rng};
 use crate::group::{Groups, Input};
@@ -42,9 +46,10 @@ use crate::service::{
 use crate::storage::{DataDir, DurablePoint, LogConfig, PartitionLog};
 use crate::types::{Error, Flush, Result, TopicId, TopicName, TopicPartition, limits};
 use dashmap::DashMap;
-use flush::Flusher;
+use flush::{Flusher, Points};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use logs::Logs;
 use metadata::{LocalQuorum, MetadataQuorum};
 use parking_lot::{Mutex, RwLock};
 use shares::Shares;
@@ -69,7 +74,7 @@ pub(crate) struct Broker {
     identities: Mutex<Identities>,
     groups: Mutex<Groups>,
     shares: Shares,
-    flusher: Flusher,
+    logs: Logs,
     /// Rings when a deadline may have come closer.
     timer: Arc<Notify>,
     closed: watch::Sender<bool>,
@@ -106,26 +111,27 @@ impl Broker {
             // Without all of the metadata topics would seem not to exist.
             return Err(damage);
         }
-        let mut points: topics::Points = log.durable_point().map(|point| (METADATA, 0, point)).into_iter().collect();
+        let mut points: Points = log.durable_point().map(|point| (METADATA, 0, point)).into_iter().collect();
         let quorum = LocalQuorum::new(log);
 
         let (present, deleted) = topics::present(&quorum)?;
         let used: HashSet<_> = present.keys().copied().chain(deleted.iter().copied()).chain([METADATA]).collect();
+        let flusher = Flusher::start(dir.disk().clone(), dir.root().to_owned(), clock.clone(), checkpoint)
+            .map_err(|e| Error::io("start the flush threads for", dir.root(), e))?;
+        let logs = Logs::new(flusher, &clock);
         let open = DashMap::new();
         for (id, (name, partitions, config)) in present {
-            let durable = |index| checkpoint.point(id, index);
-            let (topic, of_topic) = topics::open_topic(&dir, name.clone(), id, partitions, config, durable)?;
+            let durable = |index| logs.flusher.point(id, index);
+            let (topic, of_topic) = topics::open_topic(&dir, &logs, name.clone(), id, partitions, config, durable)?;
             points.extend(of_topic);
             open.insert(name, topic);
         }
         topics::remove_leftovers(&dir, &used, &deleted)?;
+        logs.flusher.note(&points);
 
         let seed = clock.now().0 as u64 ^ (u64::from(std::process::id()) << 40);
         let mut rng = Rng::seeded(if clock.is_manual() { clock.now().0 as u64 } else { seed });
         let run = rng.next_u64() >> 32;
-        let flusher = Flusher::start(checkpoint, clock.is_manual())
-            .map_err(|e| Error::io("start the flush thread for", dir.root(), e))?;
-        flusher.note(&points);
         let broker = Arc::new(Self {
             clock,
             topics: open,
@@ -134,7 +140,7 @@ impl Broker {
             identities: Mutex::new(Identities { rng, used }),
             groups: Mutex::new(Groups::new(run)),
             shares: Shares::default(),
-            flusher,
+            logs,
             timer: Arc::default(),
             closed: watch::Sender::new(false),
             dir: RwLock::new(Some(dir)),
@@ -159,6 +165,14 @@ impl Broker {
     async fn due(&self) {
         if self.clock.is_manual() {
             self.tick().await;
+        }
+        self.flush_what_is_due();
+    }
+
+    /// The same for topics that are flushed at intervals; otherwise a thread does it.
+    fn flush_what_is_due(&self) {
+        if self.clock.is_manual() {
+            self.logs.flusher.tick();
         }
     }
 
@@ -190,8 +204,8 @@ impl Broker {
         }
         self.timer.notify_one();
         let mut failed = None;
-        self.flusher.close(|| {
-            let mut points = topics::Points::new();
+        self.logs.flusher.close(|| {
+            let mut points = Points::new();
             let mut note = |id, index, closed: Result<Option<DurablePoint>>| match closed {
                 Ok(point) => points.extend(point.map(|point| (id, index, point))),
                 Err(error) => {
@@ -200,8 +214,7 @@ impl Broker {
             };
             for topic in &self.topics {
                 for partition in &topic.partitions {
-                    let log = partition.close(Error::Closed);
-                    note(topic.id, partition.name.partition, log.map_or(Ok(None), PartitionLog::close));
+                    note(topic.id, partition.name.partition, partition.close(Error::Closed));
                 }
             }
             note(METADATA, 0, self.quorum.close());

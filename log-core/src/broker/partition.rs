@@ -1,13 +1,13 @@
-//! One open partition: its single writer behind a short lock, its readers beside it, and those who wait for it.
+//! One open partition as the broker sees it: its place in a shard, which writes it; its reader, beside the shard; and
+//! those who wait for it.
 
-use crate::record::records_at;
-use crate::storage::{Appended, DurablePoint, LogReader, PartitionLog, SyncTicket};
-use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicConfig, TopicId, TopicPartition};
+use super::poll::WatchList;
+use crate::record::{ProducerStamp, records_at};
+use crate::shard::{Acks, Command, Description, Driver, Pending, Reply, Slot};
+use crate::storage::{Appended, DurablePoint, LogReader, SyncTicket};
+use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicId, TopicPartition};
 use bytes::Bytes;
-use parking_lot::Mutex;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::watch;
+use std::sync::{Arc, OnceLock};
 
 /// A partition that takes appends and answers reads.
 #[derive(Debug)]
@@ -16,99 +16,103 @@ pub(super) struct Partition {
     pub(super) topic_id: TopicId,
     pub(super) reader: LogReader,
     pub(super) flush: Flush,
-    /// `None` once it is closed or deleted. Held for an append or the begin and end of a sync, never across one.
-    log: Mutex<Option<PartitionLog>>,
-    progress: watch::Sender<Progress>,
+    /// Polls that wait for its high watermark to move.
+    pub(super) watchers: WatchList,
+    pub(super) shard: Arc<Driver>,
+    pub(super) slot: Slot,
+    /// Nothing will come any more, and why.
+    failed: OnceLock<Error>,
     /// The first damage that a read found.
     damage: OnceLock<Error>,
-    /// It is in the flusher's list.
-    pub(super) queued: AtomicBool,
-}
-
-/// What waiters wait for.
-#[derive(Clone, Debug)]
-pub(super) struct Progress {
-    pub(super) high_watermark: Offset,
-    /// Nothing will come any more, and why.
-    pub(super) failed: Option<Error>,
+    /// How often it was read.
+    #[cfg(test)]
+    pub(super) reads: std::sync::atomic::AtomicU64,
 }
 
 impl Partition {
-    pub(super) fn new(name: TopicPartition, topic_id: TopicId, config: &TopicConfig, log: PartitionLog) -> Self {
-        let reader = log.reader();
-        let high_watermark = reader.offsets().high_watermark;
+    pub(super) fn new(
+        name: TopicPartition,
+        topic_id: TopicId,
+        flush: Flush,
+        reader: LogReader,
+        shard: Arc<Driver>,
+        slot: Slot,
+    ) -> Self {
         Self {
             name,
             topic_id,
             reader,
-            flush: config.flush,
-            log: Mutex::new(Some(log)),
-            progress: watch::Sender::new(Progress { high_watermark, failed: None }),
+            flush,
+            watchers: WatchList::default(),
+            shard,
+            slot,
+            failed: OnceLock::new(),
             damage: OnceLock::new(),
-            queued: AtomicBool::new(false),
+            #[cfg(test)]
+            reads: 0.into(),
         }
     }
 
-    /// Appends one batch; not durable yet.
-    pub(super) fn append(&self, batch: &[u8]) -> Result<Appended> {
-        let appended = self.with(|log| log.append(batch))?;
-        if self.flush == Flush::Os {
-            self.publish();
+    /// Submits a batch: its place in the order of the log is decided when this returns. The result comes when it is as
+    /// durable as the topic's flush policy asks for.
+    pub(super) fn append(&self, batch: Bytes) -> impl Future<Output = Result<Appended>> + use<'_> {
+        let pending = self.submit(batch, Acks::All);
+        async move { self.appended(pending.await) }
+    }
+
+    /// Appends a batch; not durable yet. Blocks while the disk writes it.
+    pub(super) fn append_now(&self, batch: Bytes) -> Result<Appended> {
+        self.appended(self.submit(batch, Acks::Written).wait())
+    }
+
+    fn submit(&self, batch: Bytes, acks: Acks) -> Pending {
+        self.shard.ask(|token| Command::Append { slot: self.slot, token, batch, acks })
+    }
+
+    fn appended(&self, reply: Result<Reply>) -> Result<Appended> {
+        match self.explain(reply)? {
+            Reply::Appended(appended) => Ok(appended),
+            other => unreachable!("an append is not answered by {other}"),
         }
-        appended
     }
 
     /// Waits until everything below `end` is durable, or as durable as the topic's flush policy asks for.
     pub(super) async fn acknowledged(&self, end: Offset) -> Result<()> {
-        let mut progress = self.progress.subscribe();
-        loop {
-            {
-                let now = progress.borrow_and_update();
-                if now.high_watermark >= end {
-                    return Ok(());
-                }
-                if let Some(error) = &now.failed {
-                    return Err(error.clone());
-                }
-            }
-            progress.changed().await.map_err(|_| Error::Closed)?;
-        }
-    }
-
-    /// Wakes when the high watermark moves or the partition fails.
-    pub(super) fn watch(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
+        self.explain(self.shard.ask(|token| Command::Await { slot: self.slot, token, upto: end }).await).map(drop)
     }
 
     pub(super) fn offsets(&self) -> LogOffsets {
         self.reader.offsets()
     }
 
-    /// The first half of a sync: what to sync, without holding the lock while that runs.
+    /// The first half of a sync: what to sync, while the shard goes on.
     pub(super) fn begin_sync(&self) -> Option<SyncTicket> {
-        // Cleared before the ticket is made: an append after it queues the partition again.
-        self.queued.store(false, Ordering::Release);
-        self.with(PartitionLog::begin_sync).ok().flatten()
-    }
-
-    /// The second half: moves the high watermark, or fences the partition. Either way waiters are told.
-    pub(super) fn finish_sync(&self, ticket: SyncTicket, result: Result<()>) -> Option<DurablePoint> {
-        let finished = self.with(|log| log.finish_sync(ticket, result).map(|_| log.durable_point()));
-        match finished.and_then(|finished| finished) {
-            Ok(point) => {
-                self.publish();
-                point
-            }
-            Err(error) => {
-                tracing::error!(partition = %self.name, %error, "a sync failed; the partition takes no more writes");
-                self.fail(error);
-                None
-            }
+        match self.shard.ask(|token| Command::BeginSync { slot: self.slot, token }).wait() {
+            Ok(Reply::Ticket(ticket)) => ticket.map(|ticket| *ticket),
+            // It was closed meanwhile.
+            _ => None,
         }
     }
 
-    /// Batches from `offset` on. Damage is remembered, for whoever asks what is wrong with the partition.
-    pub(super) fn read(&self, offset: Offset, max_bytes: u32) -> Result<Bytes> {
+    /// The second half: those who wait are answered. Returns the point for the checkpoint, and for how many bytes it was.
+    pub(super) fn finish_sync(&self, ticket: SyncTicket, result: Result<()>) -> (Option<DurablePoint>, u64) {
+        let (slot, ticket) = (self.slot, Box::new(ticket));
+        match self.shard.ask(|token| Command::Synced { slot, token, ticket, result }).wait() {
+            Ok(Reply::Durable(point, bytes)) => (point, bytes),
+            _ => (None, 0),
+        }
+    }
+
+    /// Batches from `offset` on, for a request: what is in memory at once, what is on the disk without holding up other
+    /// requests. Damage is remembered, for whoever asks what is wrong with the partition.
+    pub(super) async fn read(&self, offset: Offset, max_bytes: u32) -> Result<Bytes> {
+        self.read_now(offset, max_bytes)
+    }
+
+    /// The same; blocks while the disk reads.
+    pub(super) fn read_now(&self, offset: Offset, max_bytes: u32) -> Result<Bytes> {
+        #[cfg(test)]
+        self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.reader.read(offset, max_bytes).inspect_err(|error| {
             if matches!(error, Error::Corrupt { .. }) && self.damage.set(error.clone()).is_ok() {
                 tracing::error!(partition = %self.name, %error, "a partition is damaged");
@@ -121,25 +125,53 @@ impl Partition {
         self.damage.get()
     }
 
+    /// Why nothing will come any more, if nothing will.
+    pub(super) fn failed(&self) -> Option<&Error> {
+        self.failed.get()
+    }
+
+    /// The high watermark has moved by so many bytes.
+    pub(super) fn advanced(&self, bytes: u64) {
+        self.watchers.advance(bytes);
+    }
+
     /// Tells waiters that nothing comes any more.
     pub(super) fn fail(&self, error: Error) {
-        self.progress.send_modify(|progress| {
-            progress.failed.get_or_insert(error);
-        });
+        if self.failed.set(error).is_ok() {
+            self.watchers.wake();
+        }
     }
 
-    /// Refuses appends from here on and tells waiters why.
-    pub(super) fn close(&self, why: Error) -> Option<PartitionLog> {
-        let log = self.log.lock().take();
+    /// Makes everything durable, closes the log and tells waiters why. Returns the point for the checkpoint.
+    pub(super) fn close(&self, why: Error) -> Result<Option<DurablePoint>> {
+        match self.shard.ask(|token| Command::Close { slot: self.slot, token, why }).wait() {
+            Ok(Reply::Closed(point)) => Ok(point),
+            Ok(other) => unreachable!("a close is not answered by {other}"),
+            // It was closed before.
+            Err(Error::Closed) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets go of the log of a topic that was deleted.
+    pub(super) fn remove(&self, why: Error) {
+        self.shard.tell(Command::Remove { slot: self.slot, why: why.clone() });
         self.fail(why);
-        log
     }
 
-    /// Calls `f` with the log, for a look at what only the writer knows.
-    pub(super) fn with<T>(&self, f: impl FnOnce(&mut PartitionLog) -> T) -> Result<T> {
-        match &mut *self.log.lock() {
-            Some(log) => Ok(f(log)),
-            None => Err(self.progress.borrow().failed.clone().unwrap_or(Error::Closed)),
+    /// What only the writer knows.
+    pub(super) fn describe(&self) -> Result<Description> {
+        match self.explain(self.shard.ask(|token| Command::Describe { slot: self.slot, token }).wait())? {
+            Reply::Described(description) => Ok(description),
+            other => unreachable!("a description is not {other}"),
+        }
+    }
+
+    /// The idempotent producers with the last offset of each.
+    pub(super) fn producers(&self) -> Result<Vec<(ProducerStamp, Offset)>> {
+        match self.explain(self.shard.ask(|token| Command::Producers { slot: self.slot, token }).wait())? {
+            Reply::Producers(producers) => Ok(producers),
+            other => unreachable!("producers are not {other}"),
         }
     }
 
@@ -147,7 +179,7 @@ impl Partition {
     pub(super) fn timestamp_at(&self, offset: Offset) -> Option<Timestamp> {
         let mut position = offset;
         loop {
-            let (batches, before) = (self.read(position, 1).ok()?, position);
+            let (batches, before) = (self.read_now(position, 1).ok()?, position);
             // The batch may have been emptied by compaction, or be a marker: then the next one is asked.
             if let Some(record) = records_at(batches, &mut position).next() {
                 return record.ok().map(|record| record.timestamp);
@@ -158,12 +190,11 @@ impl Partition {
         }
     }
 
-    fn publish(&self) {
-        let high_watermark = self.reader.offsets().high_watermark;
-        self.progress.send_if_modified(|progress| {
-            let moved = progress.high_watermark < high_watermark;
-            progress.high_watermark = progress.high_watermark.max(high_watermark);
-            moved
-        });
+    /// A shard that does not know the partition any more says that it is closed; here is known why.
+    fn explain(&self, reply: Result<Reply>) -> Result<Reply> {
+        reply.map_err(|error| match (error, self.failed.get()) {
+            (Error::Closed, Some(why)) => why.clone(),
+            (error, _) => error,
+        })
     }
 }

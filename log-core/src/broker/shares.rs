@@ -11,8 +11,8 @@
 use super::Broker;
 use super::metadata::{one_record, replay};
 use super::partition::Partition;
+use super::poll::{Poll, WatchList, Watching};
 use super::topics::{SHARE_STATE, Topic};
-use super::wait::{Waiters, wait_any};
 use crate::codec::from_bincode;
 use crate::record::{BatchBuilder, Compression, Header, Record, StoredRecord, records_at};
 use crate::service::{
@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// What the name of a queue's topic gets to name its dead letters.
 const DEAD_SUFFIX: &str = ".dead";
@@ -55,8 +55,8 @@ struct Queue {
     machine: Mutex<SharePartition>,
     /// Changes since the last snapshot.
     changes: AtomicU64,
-    /// Moves when a record can be had again.
-    bell: watch::Sender<u64>,
+    /// Workers that wait until a record can be had again.
+    bell: WatchList,
     /// The group was deleted: nothing is stored for this queue any more. Set under the machine's lock.
     retired: AtomicBool,
 }
@@ -141,13 +141,13 @@ impl Shares {
                 partition: partition.clone(),
                 machine: Mutex::new(machine),
                 changes: AtomicU64::new(0),
-                bell: watch::Sender::new(0),
+                bell: WatchList::default(),
                 retired: AtomicBool::new(false),
             })
         };
         let mut queues = self.queues.lock();
         // Looked at under the lock: a deletion closes the partition first and forgets its queues then.
-        match &partition.watch().borrow().failed {
+        match partition.failed() {
             Some(error @ Error::UnknownTopic { .. }) => Err(error.clone()),
             _ => Ok(queues.entry(key).or_insert_with(fresh).clone()),
         }
@@ -168,28 +168,41 @@ impl Broker {
         }
         let state = self.ensure_internal(SHARE_STATE).await?;
         let deadline = self.clock.instant() + max_wait;
-        loop {
-            self.check_open()?;
-            let mut waiters = Waiters::new();
-            let turn = self.shares.turn.fetch_add(1, Ordering::Relaxed) as usize;
-            let n = topic.partitions.len();
-            for partition in (0..n).map(|i| &topic.partitions[(turn + i) % n]) {
-                let mut progress = partition.watch();
-                progress.mark_unchanged();
-                let queue = self.shares.queue(&group, partition, &topic.config)?;
-                let mut bell = queue.bell.subscribe();
-                let leased = self.lease_from(&state, &queue, &member, max_records, topic.config.lease).await?;
-                if !leased.is_empty() {
-                    return Ok(leased);
+        let turn = self.shares.turn.fetch_add(1, Ordering::Relaxed) as usize;
+        let n = topic.partitions.len();
+        'registered: loop {
+            let queue = |i| self.shares.queue(&group, &topic.partitions[(turn + i) % n], &topic.config);
+            let queues = (0..n).map(queue).collect::<Result<Vec<_>>>()?;
+            // Registered before it looks, so that nothing that comes meanwhile is slept through.
+            let poll = Poll::new(n);
+            let mut watching = Watching::new(&poll);
+            for (index, queue) in (0..).zip(&queues) {
+                watching.add(&queue.partition.watchers, index);
+                watching.add(&queue.bell, index);
+            }
+            let mut changed: Vec<u32> = (0..n as u32).collect();
+            loop {
+                for queue in changed.drain(..).map(|index| &queues[index as usize]) {
+                    self.check_open()?;
+                    if !Arc::ptr_eq(queue, &self.shares.queue(&group, &queue.partition, &topic.config)?) {
+                        // The group was deleted, and begins anew.
+                        continue 'registered;
+                    }
+                    let leased = self.lease_from(&state, queue, &member, max_records, topic.config.lease).await?;
+                    if !leased.is_empty() {
+                        return Ok(leased);
+                    }
                 }
-                waiters.push(Box::pin(async move { progress.changed().await.is_ok() }));
-                waiters.push(Box::pin(async move { bell.changed().await.is_ok() }));
+                let left = deadline.since(self.clock.instant());
+                if left.is_zero() || self.clock.is_manual() {
+                    return Ok(Vec::new());
+                }
+                poll.take(1, &mut changed);
+                if changed.is_empty() {
+                    self.rung(&poll, left).await;
+                    poll.take(1, &mut changed);
+                }
             }
-            let left = deadline.since(self.clock.instant());
-            if left.is_zero() || self.clock.is_manual() {
-                return Ok(Vec::new());
-            }
-            wait_any(waiters, &self.closed, left).await;
         }
     }
 
@@ -359,17 +372,16 @@ impl Broker {
         if queue.changes.fetch_add(1, Ordering::Relaxed) % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1 {
             let (group, partition, change) = (group.clone(), partition.clone(), machine.snapshot());
             let snapshot = ShareRecord::Snapshot { group, partition, topic_id, change };
-            log.append(&one_record(&snapshot, self.clock.now()))?;
+            log.append_now(one_record(&snapshot, self.clock.now()))?;
         }
         let record = ShareRecord::Change { group, partition, topic_id, change };
-        let appended = log.append(&one_record(&record, self.clock.now()))?;
+        let appended = log.append_now(one_record(&record, self.clock.now()))?;
         Ok(appended.last_offset)
     }
 
     /// Waits until the queue state is durable up to `position`.
     async fn stored(&self, state: &Topic, position: Offset) -> Result<()> {
         let log = state.partition(0)?;
-        self.flusher.dirty(log);
         log.acknowledged(position + 1).await
     }
 
@@ -393,9 +405,7 @@ impl Broker {
             let mut batch = BatchBuilder::new(Compression::None);
             batch.push(&dead_letter(source, record, &dying));
             let log = dead.partition(0)?;
-            let appended = log.append(&batch.finish())?;
-            self.flusher.dirty(log);
-            log.acknowledged(appended.last_offset + 1).await?;
+            log.append(batch.finish()).await?;
         }
         let position = {
             let mut machine = queue.machine.lock();
@@ -498,7 +508,7 @@ impl Broker {
                 return Err(Error::GroupNotEmpty { group, members });
             }
             let record = ShareRecord::Deleted { group: request.group.clone() };
-            let position = state.partition(0)?.append(&one_record(&record, self.clock.now()))?.last_offset;
+            let position = state.partition(0)?.append_now(one_record(&record, self.clock.now()))?.last_offset;
             queues.retain(|(group, _), _| *group != request.group);
             for queue in &of_group {
                 queue.retired.store(true, Ordering::Relaxed);
@@ -545,7 +555,7 @@ impl Broker {
 impl Queue {
     /// Wakes workers that wait for a record.
     fn ring(&self) {
-        self.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+        self.bell.wake();
     }
 }
 
@@ -568,7 +578,7 @@ fn read_records(partition: &Partition, wanted: OffsetRange) -> Result<Vec<Stored
     let mut position = wanted.start.max(partition.offsets().log_start_offset);
     while position < wanted.end {
         let before = position;
-        for record in records_at(partition.read(position, READ_BYTES)?, &mut position) {
+        for record in records_at(partition.read_now(position, READ_BYTES)?, &mut position) {
             let record = record?;
             if record.offset >= wanted.end {
                 return Ok(read);

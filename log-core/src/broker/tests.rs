@@ -16,7 +16,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 mod basics;
 mod faults;
+mod flushing;
 mod groups;
+mod polling;
 mod queues;
 
 /// A log on a simulated disk, with what is needed to open it again.

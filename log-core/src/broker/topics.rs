@@ -1,13 +1,16 @@
 //! Which topics are open: the registry, and what creates, describes and deletes them.
 
+use super::flush::Points;
+use super::logs::Logs;
 use super::metadata::{MetadataQuorum, MetadataRecord};
 use super::partition::Partition;
 use super::{Broker, METADATA};
 use crate::group;
 use crate::service::{CreateTopics, DeleteTopic, DescribeTopics, PartitionDescription, TopicDescription};
+use crate::shard::Description;
 use crate::storage::{DataDir, DurablePoint, LogConfig, OpenReport, PartitionLog};
 use crate::types::{
-    Error, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
+    Error, Flush, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -37,14 +40,14 @@ impl Topic {
 
     fn describe(&self) -> TopicDescription {
         let partitions = self.partitions.iter().map(|partition| {
-            let looked = partition.with(|log| (log.bytes(), log.segments(), log.refusal().cloned()));
-            let (bytes, segments, damage) = looked.unwrap_or_else(|error| (0, 0, Some(error)));
+            let unknown = |error| Description { bytes: 0, segments: 0, refusal: Some(error) };
+            let Description { bytes, segments, refusal } = partition.describe().unwrap_or_else(unknown);
             PartitionDescription {
                 partition: partition.name.partition,
                 offsets: partition.offsets(),
                 bytes,
                 segments,
-                damage: damage.or_else(|| partition.damage().cloned()),
+                damage: refusal.or_else(|| partition.damage().cloned()),
             }
         });
         TopicDescription {
@@ -110,7 +113,11 @@ impl Broker {
         let now = self.clock.now();
         let TopicSpec { name, partitions, config } = spec;
         // The directories are made durable before the record that says they exist.
-        let opened = self.with_dir(|dir| open_topic(dir, name.clone(), id, partitions, config.clone(), |_| None));
+        if let Some(error) = self.logs.flusher.failed() {
+            return Err(error.clone());
+        }
+        let opened =
+            self.with_dir(|dir| open_topic(dir, &self.logs, name.clone(), id, partitions, config.clone(), |_| None));
         let created = opened.and_then(|opened| opened).and_then(|opened| {
             let (name, created_at) = (name.clone(), now);
             self.propose(&MetadataRecord::TopicCreated { name, id, partitions, config, created_at }, now)?;
@@ -119,7 +126,7 @@ impl Broker {
         // Should the record be there in spite of an error, the next open makes the topic's directories again: nobody
         // has written to them.
         let (topic, points) = created.inspect_err(|_| self.remove_files(id))?;
-        self.flusher.note(&points);
+        self.logs.flusher.note(&points);
         self.topics.insert(name, topic.clone());
         Ok(topic)
     }
@@ -135,9 +142,9 @@ impl Broker {
         self.propose(&MetadataRecord::TopicDeleted { name: name.clone(), id: topic.id }, self.clock.now())?;
         self.topics.remove(&name);
         for partition in &topic.partitions {
-            partition.close(Error::UnknownTopic { name: name.to_string(), did_you_mean: None });
+            partition.remove(Error::UnknownTopic { name: name.to_string(), did_you_mean: None });
         }
-        self.flusher.forget(topic.id);
+        self.logs.flusher.forget(topic.id);
         self.group_step(group::Input::TopicDeleted { topic_id: topic.id });
         self.shares.forget_topic(topic.id);
         self.remove_files(topic.id);
@@ -160,8 +167,15 @@ impl Broker {
     /// Makes a change of what exists durable, and notes how far the metadata log is.
     fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<()> {
         tracing::debug!(%record, "proposing");
-        let point = self.quorum.propose(record, now)?;
-        self.flusher.note(point.map(|point| (METADATA, 0, point)).as_slice());
+        if let Some(error) = self.logs.flusher.failed() {
+            return Err(error.clone());
+        }
+        let point = self.quorum.propose(record, now).inspect_err(|error| {
+            if matches!(error, Error::Fenced { .. }) {
+                self.logs.flusher.fence(error.clone());
+            }
+        })?;
+        self.logs.flusher.note(point.map(|point| (METADATA, 0, point)).as_slice());
         Ok(())
     }
 
@@ -187,12 +201,10 @@ impl Broker {
     }
 }
 
-/// How far partitions are durable, for the checkpoint.
-pub(super) type Points = Vec<(TopicId, PartitionIndex, DurablePoint)>;
-
 /// Opens the logs of a topic's partitions. `durable` gives the durable point of each, where it is known.
 pub(super) fn open_topic(
     dir: &DataDir,
+    logs: &Logs,
     name: TopicName,
     id: TopicId,
     partitions: PartitionIndex,
@@ -200,15 +212,16 @@ pub(super) fn open_topic(
     durable: impl Fn(PartitionIndex) -> Option<DurablePoint>,
 ) -> Result<(Arc<Topic>, Points)> {
     let (mut open, mut points) = (Vec::with_capacity(partitions as usize), Vec::new());
+    // What the broker itself writes is never lost.
+    let flush = if name.is_internal() { Flush::Durable } else { config.flush };
     for index in 0..partitions {
         let partition = TopicPartition::new(name.clone(), index);
-        let settings =
-            LogConfig { partition: partition.clone(), flush: config.flush, segment_bytes: config.segment_bytes };
+        let settings = LogConfig { partition: partition.clone(), flush, segment_bytes: config.segment_bytes };
         let path = dir.partition_dir(id, index);
         let (log, report) = PartitionLog::open(dir.disk().clone(), &path, settings, durable(index))?;
         tell(&partition, &report);
         points.extend(log.durable_point().map(|point| (id, index, point)));
-        open.push(Arc::new(Partition::new(partition, id, &config, log)));
+        open.push(logs.open(partition, id, flush, log)?);
     }
     Ok((Arc::new(Topic { name, id, config, partitions: open }), points))
 }

@@ -10,6 +10,7 @@ use super::write_error;
 use crate::env::{Disk, File};
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, ProducerStamp, stamp_offset};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, TopicPartition};
+use bytes::Bytes;
 use parking_lot::RwLock;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
@@ -135,10 +136,15 @@ impl PartitionLog {
         self.write(&header, batch)?;
         self.producers.remember(&header, header.max_timestamp);
         self.shared.log_end_offset.store(header.next_offset(), Ordering::Release);
-        if self.config.flush == Flush::Os {
+        if !self.config.flush.is_durable() {
             self.shared.high_watermark.store(header.next_offset(), Ordering::Release);
         }
         Ok(Appended { base_offset: header.base_offset, last_offset: header.last_offset(), duplicate: false })
+    }
+
+    /// Appends batches in order, each on its own merits; adds a result for each to `results`.
+    pub fn append_all(&mut self, batches: &[Bytes], results: &mut Vec<Result<Appended>>) {
+        results.extend(batches.iter().map(|batch| self.append(batch)));
     }
 
     /// Writes a batch at the end of the active segment with the place that `header` says.
@@ -299,10 +305,20 @@ impl SyncTicket {
         for (path, file) in &self.files {
             file.sync_data().map_err(|e| Error::io("sync", path, e))?;
         }
-        if let Some((disk, dir)) = &self.dir {
-            disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+        self.run_dir()
+    }
+
+    /// How many files it syncs.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Syncs the directory only: for one whose files were synced by [`Disk::sync_all`](crate::env::Disk::sync_all).
+    pub fn run_dir(&self) -> Result<()> {
+        match &self.dir {
+            Some((disk, dir)) => disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The log end offset that will be durable.

@@ -26,6 +26,17 @@ pub const TOMBSTONE_DELAY_DEFAULT: Duration = Duration::from_hours(24);
 /// One entry of the offset index per this many bytes of log.
 pub const INDEX_STEP_BYTES: u32 = 32 * 1024;
 
+/// Bytes of a partition that may be written and not synced; appends wait beyond it. It bounds what recovery may take for
+/// a torn tail. One larger batch goes alone; topics with flush os have no bound.
+pub const UNSYNCED_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// A topic with flush os is synced this often all the same, so that an open after a crash does not scan all of it; the
+/// kernel writes dirty pages back after as long (`vm.dirty_expire_centisecs`).
+pub const OS_FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+/// Or when it has this many unsynced bytes, in the background.
+pub const OS_FLUSH_BYTES: u64 = 256 * 1024 * 1024;
+/// Commands that wait for a shard's thread; who submits more waits.
+pub const SHARD_COMMANDS_MAX: usize = 4096;
+
 /// What one decompressed batch may grow to: a bomb ends here.
 pub const DECOMPRESSED_BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 

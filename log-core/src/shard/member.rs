@@ -1,0 +1,228 @@
+//! One partition of a shard: its log, the appends that wait for room, and those who wait for acknowledgements.
+//!
+//! This is the one file of the layer that calls the log. Appends queue up while a step gathers them and are written
+//! together at its end, as many as there is room for; the rest stays parked, in order, until a sync has made room.
+
+use super::messages::{Acks, Description, Effect, Reply, Slot, Token};
+use super::waiters::Waiters;
+use crate::record::ProducerStamp;
+use crate::storage::{Appended, PartitionLog, SyncTicket};
+use crate::types::{Error, Flush, Offset, Result, Timestamp, limits};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct Member {
+    slot: Slot,
+    log: Box<PartitionLog>,
+    flush: Flush,
+    /// Appends that are not written yet: of this step, or parked.
+    queue: VecDeque<Append>,
+    waiters: Waiters,
+    /// Bytes that were ever written, handed out to be synced, and synced, in this order: each at most the one before.
+    written: u64,
+    begun: u64,
+    synced: u64,
+    /// Within what time a sync was asked for that has not begun.
+    asked: Option<Duration>,
+    /// Why nothing is appended or acknowledged any more.
+    failed: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Append {
+    token: Token,
+    batch: Bytes,
+    acks: Acks,
+}
+
+impl Member {
+    pub(super) fn new(slot: Slot, log: Box<PartitionLog>, flush: Flush) -> Self {
+        Self {
+            slot,
+            log,
+            flush,
+            queue: VecDeque::new(),
+            waiters: Waiters::default(),
+            written: 0,
+            begun: 0,
+            synced: 0,
+            asked: None,
+            failed: None,
+        }
+    }
+
+    /// Queues an append; whether it is the first in the queue.
+    pub(super) fn push(&mut self, token: Token, batch: Bytes, acks: Acks) -> bool {
+        self.queue.push_back(Append { token, batch, acks });
+        self.queue.len() == 1
+    }
+
+    /// Writes queued appends, in order, as far as there is room for bytes that are not synced.
+    pub(super) fn write(&mut self, now: Timestamp, scratch: &mut Scratch, effects: &mut Vec<Effect>) {
+        let mut room = self.room();
+        while let Some(next) = self.queue.front()
+            && next.batch.len() as u64 <= room
+        {
+            let append = self.queue.pop_front().expect("it was looked at");
+            room -= append.batch.len() as u64;
+            scratch.batches.push(append.batch);
+            scratch.asked.push((append.token, append.acks));
+        }
+        let parked = !self.queue.is_empty();
+        if !scratch.batches.is_empty() {
+            append_all(&mut self.log, now, &scratch.batches, &mut scratch.results);
+            self.answer(scratch, effects);
+        }
+        self.ask_for_sync(parked, effects);
+    }
+
+    /// How many bytes may be written now. A batch that is larger than the bound goes alone.
+    fn room(&self) -> u64 {
+        let unsynced = self.written - self.synced;
+        match self.flush {
+            Flush::Os => u64::MAX,
+            _ if unsynced == 0 => {
+                self.queue.front().map_or(0, |a| a.batch.len() as u64).max(limits::UNSYNCED_BYTES_MAX)
+            }
+            _ => limits::UNSYNCED_BYTES_MAX.saturating_sub(unsynced),
+        }
+    }
+
+    /// Answers the appends of `scratch`, or lets them wait.
+    fn answer(&mut self, scratch: &mut Scratch, effects: &mut Vec<Effect>) {
+        let offsets = self.log.offsets();
+        let mut bytes = 0;
+        let asked = scratch.asked.drain(..).zip(scratch.batches.drain(..));
+        for ((result, (token, acks)), batch) in scratch.results.drain(..).zip(asked).map(|(r, (a, b))| ((r, a), b)) {
+            let appended: Appended = match result {
+                Ok(appended) => appended,
+                Err(error) => {
+                    effects.push(Effect::Replied { token, result: Err(error) });
+                    continue;
+                }
+            };
+            if !appended.duplicate {
+                bytes += batch.len() as u64;
+            }
+            let upto = appended.last_offset + 1;
+            let reply = Reply::Appended(appended);
+            if acks == Acks::Written || upto <= offsets.high_watermark {
+                effects.push(Effect::Replied { token, result: Ok(reply) });
+            } else {
+                self.waiters.push(upto, token, reply);
+            }
+        }
+        self.written += bytes;
+        if bytes > 0 && !self.flush.is_durable() {
+            effects.push(Effect::Progress { slot: self.slot, bytes, offsets });
+            self.acknowledge(offsets.high_watermark, effects);
+        }
+    }
+
+    /// Answers those who wait for less.
+    fn acknowledge(&mut self, upto: Offset, effects: &mut Vec<Effect>) {
+        while let Some((token, reply)) = self.waiters.pop(upto) {
+            effects.push(Effect::Replied { token, result: Ok(reply) });
+        }
+    }
+
+    /// Asks for a sync of what was written, unless one was asked for that comes soon enough.
+    fn ask_for_sync(&mut self, parked: bool, effects: &mut Vec<Effect>) {
+        let waiting = self.written - self.begun;
+        if waiting == 0 {
+            return;
+        }
+        let within = match self.flush {
+            Flush::Durable => Duration::ZERO,
+            // Early enough that appends seldom have to wait for it.
+            Flush::Interval(_) if parked || waiting > limits::UNSYNCED_BYTES_MAX / 2 => Duration::ZERO,
+            Flush::Interval(every) => every,
+            Flush::Os if waiting > limits::OS_FLUSH_BYTES => Duration::ZERO,
+            Flush::Os => limits::OS_FLUSH_INTERVAL,
+        };
+        if self.asked.is_none_or(|asked| within < asked) {
+            self.asked = Some(within);
+            effects.push(Effect::Flush { slot: self.slot, within });
+        }
+    }
+
+    /// Answers `token` when everything below `upto` is acknowledged.
+    pub(super) fn wait(&mut self, token: Token, upto: Offset, effects: &mut Vec<Effect>) {
+        if upto <= self.log.offsets().high_watermark {
+            effects.push(Effect::Replied { token, result: Ok(Reply::Acknowledged) });
+        } else if let Some(error) = &self.failed {
+            effects.push(Effect::Replied { token, result: Err(error.clone()) });
+        } else {
+            self.waiters.push(upto, token, Reply::Acknowledged);
+        }
+    }
+
+    pub(super) fn begin_sync(&mut self) -> Option<SyncTicket> {
+        self.asked = None;
+        let ticket = self.log.begin_sync()?;
+        self.begun = self.written;
+        Some(ticket)
+    }
+
+    /// Takes a ticket back. A sync that failed is this log's end; the caller fences all others.
+    pub(super) fn finish_sync(
+        &mut self,
+        ticket: SyncTicket,
+        result: Result<()>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply> {
+        let upto = self.log.finish_sync(ticket, result).inspect_err(|error| self.fail(error, effects))?;
+        let bytes = self.begun - self.synced;
+        self.synced = self.begun;
+        if bytes > 0 && self.flush.is_durable() {
+            effects.push(Effect::Progress { slot: self.slot, bytes, offsets: self.log.offsets() });
+        }
+        self.acknowledge(upto, effects);
+        Ok(Reply::Durable(self.log.durable_point(), bytes))
+    }
+
+    pub(super) fn describe(&self) -> Description {
+        Description {
+            bytes: self.log.bytes(),
+            segments: self.log.segments(),
+            refusal: self.log.refusal().or(self.failed.as_ref()).cloned(),
+        }
+    }
+
+    pub(super) fn producers(&self) -> Vec<(ProducerStamp, Offset)> {
+        self.log.producers()
+    }
+
+    /// Syncs and closes the log. After a failed sync nothing is synced any more: it is left as after a crash.
+    pub(super) fn close(mut self, why: &Error, fenced: bool, effects: &mut Vec<Effect>) -> Result<Reply> {
+        self.fail(why, effects);
+        Ok(Reply::Closed(if fenced { None } else { self.log.close()? }))
+    }
+
+    /// Tells everyone who waits that it is in vain.
+    pub(super) fn fail(&mut self, error: &Error, effects: &mut Vec<Effect>) {
+        let parked = self.queue.drain(..).map(|append| append.token);
+        for token in self.waiters.give_up().chain(parked) {
+            effects.push(Effect::Replied { token, result: Err(error.clone()) });
+        }
+        if self.failed.is_none() {
+            self.failed = Some(error.clone());
+            effects.push(Effect::Failed { slot: self.slot, error: error.clone() });
+        }
+    }
+}
+
+/// The appends of one write; kept from step to step for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    batches: Vec<Bytes>,
+    asked: Vec<(Token, Acks)>,
+    results: Vec<Result<Appended>>,
+}
+
+/// Appends batches, each on its own merits: one that is refused does not take the others with it.
+fn append_all(log: &mut PartitionLog, _now: Timestamp, batches: &[Bytes], results: &mut Vec<Result<Appended>>) {
+    log.append_all(batches, results);
+}
