@@ -44,13 +44,16 @@ impl Logs {
         log: PartitionLog,
     ) -> Result<Arc<Partition>> {
         let (number, shard) = self.shards.of(topic_id, name.partition);
-        let reader = log.reader();
+        let (reader, damage) = (log.reader(), log.damage().cloned());
         let log = Box::new(log);
         let slot = match shard.ask(|token| Command::Open { token, log, flush }).wait()? {
             Reply::Opened(slot) => slot,
             other => unreachable!("an open is not answered by {other}"),
         };
         let partition = Arc::new(Partition::new(name, topic_id, flush, reader, shard.clone(), slot));
+        if let Some(damage) = damage {
+            partition.found_damage(&damage);
+        }
         self.places.put(number, &partition);
         Ok(partition)
     }

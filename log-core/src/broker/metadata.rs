@@ -2,7 +2,7 @@
 
 use crate::codec::{from_bincode, to_bincode};
 use crate::record::{BatchBuilder, Compression, Record, records_at};
-use crate::storage::{DurablePoint, LogReader, PartitionLog};
+use crate::storage::{Change, LogReader, PartitionLog};
 use crate::types::{Error, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -40,11 +40,11 @@ impl fmt::Display for MetadataRecord {
 pub(super) trait MetadataQuorum: Send + Sync + fmt::Debug {
     /// Makes the record part of the metadata log. Decided and durable when it returns, with how far the log is durable
     /// now; undecided on an error.
-    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<Option<DurablePoint>>;
+    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<Vec<Change>>;
     /// Every decided record in order.
     fn replay(&self) -> Result<Vec<MetadataRecord>>;
     /// Refuses what comes after, and returns how far the log is durable.
-    fn close(&self) -> Result<Option<DurablePoint>>;
+    fn close(&self) -> Result<Vec<Change>>;
 }
 
 /// The metadata log of a single node: a partition log like any other.
@@ -61,12 +61,11 @@ impl LocalQuorum {
 }
 
 impl MetadataQuorum for LocalQuorum {
-    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<Option<DurablePoint>> {
+    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<Vec<Change>> {
         let mut log = self.log.lock();
         let log = log.as_mut().ok_or(Error::Closed)?;
-        log.append(&one_record(record, now))?;
-        log.sync()?;
-        Ok(log.durable_point())
+        log.append(&one_record(record, now), now)?;
+        log.sync()
     }
 
     fn replay(&self) -> Result<Vec<MetadataRecord>> {
@@ -78,8 +77,8 @@ impl MetadataQuorum for LocalQuorum {
         Ok(replayed)
     }
 
-    fn close(&self) -> Result<Option<DurablePoint>> {
-        self.log.lock().take().map_or(Ok(None), PartitionLog::close)
+    fn close(&self) -> Result<Vec<Change>> {
+        self.log.lock().take().map_or_else(|| Ok(Vec::new()), PartitionLog::close)
     }
 }
 

@@ -43,10 +43,10 @@ use crate::service::{
     LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, Produce, Produced, ProducerState, Service, ShareAcknowledge,
     ShareFetch, TopicDescription,
 };
-use crate::storage::{DataDir, DurablePoint, LogConfig, PartitionLog};
+use crate::storage::{DataDir, Known, LogConfig, PartitionLog};
 use crate::types::{Error, Flush, Result, TopicId, TopicName, TopicPartition, limits};
 use dashmap::DashMap;
-use flush::{Flusher, Points};
+use flush::{Changes, Flusher};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use logs::Logs;
@@ -95,23 +95,23 @@ impl Broker {
     pub(crate) fn open(disk: Arc<dyn Disk>, clock: Clock, dir: &Path) -> Result<Arc<Self>> {
         let dir = DataDir::open(disk.clone(), dir)?;
         let (checkpoint, found) = dir.checkpoint()?;
-        if let Some(damage) = &found.damage {
-            tracing::warn!(%damage, "every partition is checked in full");
-        }
 
         let partition = TopicPartition::new(TopicName::new("__metadata")?, 0);
         let settings = LogConfig {
             partition: partition.clone(),
             flush: Flush::Durable,
             segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
+            segment_age: limits::SEGMENT_AGE_DEFAULT,
         };
-        let (log, report) = PartitionLog::open(disk, &dir.meta_dir(), settings, checkpoint.point(METADATA, 0))?;
+        let known = Known::of(&checkpoint, &found, METADATA, 0);
+        let (log, report) = PartitionLog::open(dir.resources(), &dir.meta_dir(), settings, &known)?;
         topics::tell(&partition, &report);
         if let Some(damage) = report.damage {
             // Without all of the metadata topics would seem not to exist.
             return Err(damage);
         }
-        let mut points: Points = log.durable_point().map(|point| (METADATA, 0, point)).into_iter().collect();
+        let mut changes: Changes = report.changes.into_iter().map(|change| (METADATA, 0, change)).collect();
+        let mut is_damaged = false;
         let quorum = LocalQuorum::new(log);
 
         let (present, deleted) = topics::present(&quorum)?;
@@ -121,13 +121,15 @@ impl Broker {
         let logs = Logs::new(flusher, &clock);
         let open = DashMap::new();
         for (id, (name, partitions, config)) in present {
-            let durable = |index| logs.flusher.point(id, index);
-            let (topic, of_topic) = topics::open_topic(&dir, &logs, name.clone(), id, partitions, config, durable)?;
-            points.extend(of_topic);
+            let known = |index| logs.flusher.known(&found, id, index);
+            let (topic, of_topic) = topics::open_topic(&dir, &logs, name.clone(), id, partitions, config, known)?;
+            is_damaged |= topic.partitions.iter().any(|partition| partition.damage().is_some());
+            changes.extend(of_topic);
             open.insert(name, topic);
         }
         topics::remove_leftovers(&dir, &used, &deleted)?;
-        logs.flusher.note(&points);
+        topics::tell_checkpoint(&found);
+        logs.flusher.opened(&changes, is_damaged)?;
 
         let seed = clock.now().0 as u64 ^ (u64::from(std::process::id()) << 40);
         let mut rng = Rng::seeded(if clock.is_manual() { clock.now().0 as u64 } else { seed });
@@ -205,9 +207,9 @@ impl Broker {
         self.timer.notify_one();
         let mut failed = None;
         self.logs.flusher.close(|| {
-            let mut points = Points::new();
-            let mut note = |id, index, closed: Result<Option<DurablePoint>>| match closed {
-                Ok(point) => points.extend(point.map(|point| (id, index, point))),
+            let mut changes = Changes::new();
+            let mut note = |id, index, closed: Result<Vec<_>>| match closed {
+                Ok(closed) => changes.extend(closed.into_iter().map(|change| (id, index, change))),
                 Err(error) => {
                     failed.get_or_insert(error);
                 }
@@ -218,7 +220,7 @@ impl Broker {
                 }
             }
             note(METADATA, 0, self.quorum.close());
-            points
+            changes
         });
         *self.dir.write() = None;
         failed.map_or(Ok(()), Err)

@@ -4,7 +4,7 @@
 use super::poll::WatchList;
 use crate::record::{ProducerStamp, records_at};
 use crate::shard::{Acks, Command, Description, Driver, Pending, Reply, Slot};
-use crate::storage::{Appended, DurablePoint, LogReader, SyncTicket};
+use crate::storage::{Appended, Change, LogReader, SyncTicket};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicId, TopicPartition};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
@@ -22,7 +22,7 @@ pub(super) struct Partition {
     pub(super) slot: Slot,
     /// Nothing will come any more, and why.
     failed: OnceLock<Error>,
-    /// The first damage that a read found.
+    /// The first damage that opening or a read found.
     damage: OnceLock<Error>,
     /// How often it was read.
     #[cfg(test)]
@@ -95,11 +95,11 @@ impl Partition {
     }
 
     /// The second half: those who wait are answered. Returns the point for the checkpoint, and for how many bytes it was.
-    pub(super) fn finish_sync(&self, ticket: SyncTicket, result: Result<()>) -> (Option<DurablePoint>, u64) {
+    pub(super) fn finish_sync(&self, ticket: SyncTicket, result: Result<()>) -> (Vec<Change>, u64) {
         let (slot, ticket) = (self.slot, Box::new(ticket));
         match self.shard.ask(|token| Command::Synced { slot, token, ticket, result }).wait() {
-            Ok(Reply::Durable(point, bytes)) => (point, bytes),
-            _ => (None, 0),
+            Ok(Reply::Durable(synced, bytes)) => (synced.changes, bytes),
+            _ => (Vec::new(), 0),
         }
     }
 
@@ -114,13 +114,13 @@ impl Partition {
         #[cfg(test)]
         self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.reader.read(offset, max_bytes).inspect_err(|error| {
-            if matches!(error, Error::Corrupt { .. }) && self.damage.set(error.clone()).is_ok() {
-                tracing::error!(partition = %self.name, %error, "a partition is damaged");
+            if matches!(error, Error::Corrupt { .. }) {
+                self.found_damage(error);
             }
         })
     }
 
-    /// The first damage that a read found.
+    /// The first damage that opening or a read found.
     pub(super) fn damage(&self) -> Option<&Error> {
         self.damage.get()
     }
@@ -128,6 +128,13 @@ impl Partition {
     /// Why nothing will come any more, if nothing will.
     pub(super) fn failed(&self) -> Option<&Error> {
         self.failed.get()
+    }
+
+    /// Remembers damage, for whoever asks what is wrong with the partition.
+    pub(super) fn found_damage(&self, damage: &Error) {
+        if self.damage.set(damage.clone()).is_ok() {
+            tracing::error!(partition = %self.name, error = %damage, "a partition is damaged");
+        }
     }
 
     /// The high watermark has moved by so many bytes.
@@ -142,13 +149,13 @@ impl Partition {
         }
     }
 
-    /// Makes everything durable, closes the log and tells waiters why. Returns the point for the checkpoint.
-    pub(super) fn close(&self, why: Error) -> Result<Option<DurablePoint>> {
+    /// Makes everything durable, closes the log and tells waiters why. Returns what the checkpoint is to know.
+    pub(super) fn close(&self, why: Error) -> Result<Vec<Change>> {
         match self.shard.ask(|token| Command::Close { slot: self.slot, token, why }).wait() {
-            Ok(Reply::Closed(point)) => Ok(point),
+            Ok(Reply::Closed(changes)) => Ok(changes),
             Ok(other) => unreachable!("a close is not answered by {other}"),
             // It was closed before.
-            Err(Error::Closed) => Ok(None),
+            Err(Error::Closed) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

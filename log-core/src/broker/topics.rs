@@ -1,6 +1,6 @@
 //! Which topics are open: the registry, and what creates, describes and deletes them.
 
-use super::flush::Points;
+use super::flush::Changes;
 use super::logs::Logs;
 use super::metadata::{MetadataQuorum, MetadataRecord};
 use super::partition::Partition;
@@ -8,7 +8,7 @@ use super::{Broker, METADATA};
 use crate::group;
 use crate::service::{CreateTopics, DeleteTopic, DescribeTopics, PartitionDescription, TopicDescription};
 use crate::shard::Description;
-use crate::storage::{DataDir, DurablePoint, LogConfig, OpenReport, PartitionLog};
+use crate::storage::{CheckpointReport, DataDir, Known, LogConfig, OpenReport, PartitionLog};
 use crate::types::{
     Error, Flush, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
 };
@@ -112,12 +112,13 @@ impl Broker {
         let id = self.fresh_topic_id();
         let now = self.clock.now();
         let TopicSpec { name, partitions, config } = spec;
-        // The directories are made durable before the record that says they exist.
+        // Nothing touches the disk yet: a partition makes its directory when it is appended to.
         if let Some(error) = self.logs.flusher.failed() {
             return Err(error.clone());
         }
-        let opened =
-            self.with_dir(|dir| open_topic(dir, &self.logs, name.clone(), id, partitions, config.clone(), |_| None));
+        let opened = self.with_dir(|dir| {
+            open_topic(dir, &self.logs, name.clone(), id, partitions, config.clone(), |_| Known::new_partition())
+        });
         let created = opened.and_then(|opened| opened).and_then(|opened| {
             let (name, created_at) = (name.clone(), now);
             self.propose(&MetadataRecord::TopicCreated { name, id, partitions, config, created_at }, now)?;
@@ -125,8 +126,7 @@ impl Broker {
         });
         // Should the record be there in spite of an error, the next open makes the topic's directories again: nobody
         // has written to them.
-        let (topic, points) = created.inspect_err(|_| self.remove_files(id))?;
-        self.logs.flusher.note(&points);
+        let (topic, _nothing) = created.inspect_err(|_| self.remove_files(id))?;
         self.topics.insert(name, topic.clone());
         Ok(topic)
     }
@@ -170,12 +170,13 @@ impl Broker {
         if let Some(error) = self.logs.flusher.failed() {
             return Err(error.clone());
         }
-        let point = self.quorum.propose(record, now).inspect_err(|error| {
+        let changes = self.quorum.propose(record, now).inspect_err(|error| {
             if matches!(error, Error::Fenced { .. }) {
                 self.logs.flusher.fence(error.clone());
             }
         })?;
-        self.logs.flusher.note(point.map(|point| (METADATA, 0, point)).as_slice());
+        let changes: Changes = changes.into_iter().map(|change| (METADATA, 0, change)).collect();
+        self.logs.flusher.note(&changes);
         Ok(())
     }
 
@@ -201,7 +202,7 @@ impl Broker {
     }
 }
 
-/// Opens the logs of a topic's partitions. `durable` gives the durable point of each, where it is known.
+/// Opens the logs of a topic's partitions. `known` is what the checkpoint knows of each.
 pub(super) fn open_topic(
     dir: &DataDir,
     logs: &Logs,
@@ -209,21 +210,36 @@ pub(super) fn open_topic(
     id: TopicId,
     partitions: PartitionIndex,
     config: TopicConfig,
-    durable: impl Fn(PartitionIndex) -> Option<DurablePoint>,
-) -> Result<(Arc<Topic>, Points)> {
-    let (mut open, mut points) = (Vec::with_capacity(partitions as usize), Vec::new());
+    known: impl Fn(PartitionIndex) -> Known,
+) -> Result<(Arc<Topic>, Changes)> {
+    let (mut open, mut changes) = (Vec::with_capacity(partitions as usize), Vec::new());
     // What the broker itself writes is never lost.
     let flush = if name.is_internal() { Flush::Durable } else { config.flush };
     for index in 0..partitions {
         let partition = TopicPartition::new(name.clone(), index);
-        let settings = LogConfig { partition: partition.clone(), flush, segment_bytes: config.segment_bytes };
+        let settings = LogConfig {
+            partition: partition.clone(),
+            flush,
+            segment_bytes: config.segment_bytes,
+            segment_age: config.segment_age,
+        };
         let path = dir.partition_dir(id, index);
-        let (log, report) = PartitionLog::open(dir.disk().clone(), &path, settings, durable(index))?;
+        let (log, report) = PartitionLog::open(dir.resources(), &path, settings, &known(index))?;
         tell(&partition, &report);
-        points.extend(log.durable_point().map(|point| (id, index, point)));
+        changes.extend(report.changes.into_iter().map(|change| (id, index, change)));
         open.push(logs.open(partition, id, flush, log)?);
     }
-    Ok((Arc::new(Topic { name, id, config, partitions: open }), points))
+    Ok((Arc::new(Topic { name, id, config, partitions: open }), changes))
+}
+
+/// Tells what is wrong with the checkpoint.
+pub(super) fn tell_checkpoint(report: &CheckpointReport) {
+    if let Some(bytes) = report.torn_tail {
+        tracing::warn!(bytes, "a torn end of the checkpoint was cut off");
+    }
+    if let Some(damage) = &report.damage {
+        tracing::error!(%damage, "the checkpoint is damaged; every checksum was verified instead");
+    }
 }
 
 /// Tells what recovery found.

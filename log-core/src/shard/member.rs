@@ -72,7 +72,7 @@ impl Member {
         }
         let parked = !self.queue.is_empty();
         if !scratch.batches.is_empty() {
-            append_all(&mut self.log, now, &scratch.batches, &mut scratch.results);
+            scratch.results = self.log.append_all(&scratch.batches, now);
             self.answer(scratch, effects);
         }
         self.ask_for_sync(parked, effects);
@@ -173,14 +173,14 @@ impl Member {
         result: Result<()>,
         effects: &mut Vec<Effect>,
     ) -> Result<Reply> {
-        let upto = self.log.finish_sync(ticket, result).inspect_err(|error| self.fail(error, effects))?;
+        let synced = self.log.finish_sync(ticket, result).inspect_err(|error| self.fail(error, effects))?;
         let bytes = self.begun - self.synced;
         self.synced = self.begun;
         if bytes > 0 && self.flush.is_durable() {
             effects.push(Effect::Progress { slot: self.slot, bytes, offsets: self.log.offsets() });
         }
-        self.acknowledge(upto, effects);
-        Ok(Reply::Durable(self.log.durable_point(), bytes))
+        self.acknowledge(synced.durable, effects);
+        Ok(Reply::Durable(synced, bytes))
     }
 
     pub(super) fn describe(&self) -> Description {
@@ -191,14 +191,14 @@ impl Member {
         }
     }
 
-    pub(super) fn producers(&self) -> Vec<(ProducerStamp, Offset)> {
+    pub(super) fn producers(&mut self) -> Result<Vec<(ProducerStamp, Offset)>> {
         self.log.producers()
     }
 
     /// Syncs and closes the log. After a failed sync nothing is synced any more: it is left as after a crash.
     pub(super) fn close(mut self, why: &Error, fenced: bool, effects: &mut Vec<Effect>) -> Result<Reply> {
         self.fail(why, effects);
-        Ok(Reply::Closed(if fenced { None } else { self.log.close()? }))
+        Ok(Reply::Closed(if fenced { Vec::new() } else { self.log.close()? }))
     }
 
     /// Tells everyone who waits that it is in vain.
@@ -220,9 +220,4 @@ pub(super) struct Scratch {
     batches: Vec<Bytes>,
     asked: Vec<(Token, Acks)>,
     results: Vec<Result<Appended>>,
-}
-
-/// Appends batches, each on its own merits: one that is refused does not take the others with it.
-fn append_all(log: &mut PartitionLog, _now: Timestamp, batches: &[Bytes], results: &mut Vec<Result<Appended>>) {
-    log.append_all(batches, results);
 }

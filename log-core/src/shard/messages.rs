@@ -1,7 +1,7 @@
 //! What a shard is told and what it answers: closed enums, whose text is the log line and the golden script's.
 
 use crate::record::ProducerStamp;
-use crate::storage::{Appended, DurablePoint, PartitionLog, SyncTicket};
+use crate::storage::{Appended, Change, PartitionLog, SyncTicket, Synced};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result};
 use bytes::Bytes;
 use std::fmt;
@@ -63,10 +63,10 @@ pub(crate) enum Reply {
     Acknowledged,
     /// To `BeginSync`; `None` when there is nothing to do.
     Ticket(Option<Box<SyncTicket>>),
-    /// To `Synced`: the point for the checkpoint, if there is one, and how many bytes the sync was for.
-    Durable(Option<DurablePoint>, u64),
-    /// To `Close`: the point for the checkpoint, if there is one.
-    Closed(Option<DurablePoint>),
+    /// To `Synced`: how far the log is durable, and how many bytes the sync was for.
+    Durable(Synced, u64),
+    /// To `Close`: what the checkpoint is to know.
+    Closed(Vec<Change>),
     /// To `Describe`.
     Described(Description),
     /// To `Producers`: as [`PartitionLog::producers`] lists them.
@@ -143,10 +143,11 @@ impl fmt::Display for Reply {
             Self::Acknowledged => f.write_str("acknowledged"),
             Self::Ticket(Some(ticket)) => write!(f, "a ticket up to {}", ticket.upto()),
             Self::Ticket(None) => f.write_str("nothing to sync"),
-            Self::Durable(Some(point), bytes) => write!(f, "durable to {} (+{bytes} bytes)", point.offset),
-            Self::Durable(None, bytes) => write!(f, "durable (+{bytes} bytes), not for the checkpoint"),
-            Self::Closed(Some(point)) => write!(f, "closed at {}", point.offset),
-            Self::Closed(None) => f.write_str("closed, not for the checkpoint"),
+            Self::Durable(synced, bytes) => write!(f, "durable to {} (+{bytes} bytes)", synced.durable),
+            Self::Closed(changes) => match changes.last() {
+                Some(Change::Durable(point)) => write!(f, "closed at {}", point.offset),
+                _ => f.write_str("closed, nothing for the checkpoint"),
+            },
             Self::Producers(producers) => write!(f, "{} producers", producers.len()),
             Self::Described(Description { bytes, segments, refusal }) => {
                 write!(f, "{bytes} bytes in {segments} segments")?;

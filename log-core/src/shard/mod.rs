@@ -123,7 +123,7 @@ impl Shard {
                 (token, self.member(slot).map(|member| Reply::Described(member.describe())))
             }
             Command::Producers { slot, token } => {
-                (token, self.member(slot).map(|member| Reply::Producers(member.producers())))
+                (token, self.member(slot).and_then(|member| member.producers().map(Reply::Producers)))
             }
             Command::Close { slot, token, why } => {
                 let member = self.take(slot);

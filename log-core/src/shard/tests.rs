@@ -3,7 +3,7 @@
 use super::*;
 use crate::env::{Clock, Rng, SimDisk};
 use crate::record::{BatchBuilder, Compression, Record, records};
-use crate::storage::{LogConfig, LogReader, PartitionLog, SyncTicket};
+use crate::storage::{Known, LogConfig, LogReader, PartitionLog, Resources, SyncTicket};
 use crate::types::{Flush, TopicId, TopicName, TopicPartition, limits};
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -14,9 +14,15 @@ use std::time::Duration;
 
 fn open(disk: &SimDisk, name: &str, flush: Flush) -> PartitionLog {
     let partition = TopicPartition::new(TopicName::new(name).unwrap(), 0);
-    let config = LogConfig { partition, flush, segment_bytes: limits::SEGMENT_BYTES_DEFAULT };
+    let config = LogConfig {
+        partition,
+        flush,
+        segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
+        segment_age: limits::SEGMENT_AGE_DEFAULT,
+    };
     let dir = Path::new("/data").join(name);
-    PartitionLog::open(Arc::new(disk.clone()), &dir, config, None).unwrap().0
+    let resources = Resources::new(Arc::new(disk.clone()), 10, 0);
+    PartitionLog::open(&resources, &dir, config, &Known::default()).unwrap().0
 }
 
 /// A batch of `n` records, each with the value.

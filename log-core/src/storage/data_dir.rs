@@ -1,9 +1,11 @@
 //! A data directory: who has it, which format it has, and where things lie in it (drawn in [`super`]).
 
+use super::ballast::Ballast;
 use super::checkpoint::{Checkpoint, CheckpointReport};
+use super::resources::Resources;
 use super::write_error;
 use crate::env::{Disk, File, OpenMode};
-use crate::types::{Error, PartitionIndex, Result, TopicId};
+use crate::types::{Error, PartitionIndex, Result, TopicId, limits};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +20,8 @@ const SMALL_FILE_BYTES: usize = 64;
 #[derive(Debug)]
 pub struct DataDir {
     disk: Arc<dyn Disk>,
+    resources: Resources,
+    ballast: Ballast,
     root: PathBuf,
     _lock: Arc<dyn File>,
 }
@@ -42,12 +46,15 @@ impl DataDir {
             }
             Err(error) => return Err(write_error("lock", lock_path, 0, error)),
         };
-        let data_dir = Self { disk, root: root.to_owned(), _lock: lock };
+        let resources = Resources::new(disk.clone(), limits::OPEN_SEGMENTS_MAX, limits::TAIL_CACHE_BYTES);
+        let ballast = Ballast::new(&disk, root);
+        let data_dir = Self { disk, resources, ballast, root: root.to_owned(), _lock: lock };
         data_dir.check_format()?;
         for dir in [data_dir.meta_dir(), data_dir.topics_dir()] {
             data_dir.disk.create_dir_all(&dir).map_err(|e| write_error("create", dir, 0, e))?;
         }
         data_dir.sync_root()?;
+        data_dir.ballast.hold();
         Ok(data_dir)
     }
 
@@ -83,9 +90,42 @@ impl DataDir {
         self.disk.sync_dir(&self.root).map_err(|e| Error::io("sync", &self.root, e))
     }
 
-    /// Opens the directory's checkpoint, as [`Checkpoint::open`] does. Open it once.
+    /// Opens the directory's checkpoint, as [`Checkpoint::open`] does. Open it once. One that is missing where there is
+    /// data is damage.
     pub fn checkpoint(&self) -> Result<(Checkpoint, CheckpointReport)> {
-        Checkpoint::open(self.disk.clone(), &self.root.join("checkpoint.log"))
+        let path = self.root.join("checkpoint.log");
+        let open = || Checkpoint::open(self.disk.clone(), &path);
+        let (mut checkpoint, mut report) = match open() {
+            Err(Error::DiskFull { .. }) if self.ballast.release() => open()?,
+            other => other?,
+        };
+        if report.is_new && self.has_data()? {
+            checkpoint.is_lost()?;
+            let why = "the file is missing".into();
+            report.damage = Some(Error::Corrupt { path, position: 0, offset: 0, why });
+        }
+        Ok((checkpoint, report))
+    }
+
+    fn has_data(&self) -> Result<bool> {
+        let meta = self.meta_dir();
+        let in_meta = self.disk.list(&meta).map_err(|e| Error::io("list", meta, e))?;
+        Ok(!in_meta.is_empty() || !self.topics()?.is_empty())
+    }
+
+    /// Makes the room that was held back available, so that a full disk can be helped; whether there was any.
+    pub fn release_ballast(&self) -> bool {
+        self.ballast.release()
+    }
+
+    /// Holds room back again, if there is enough of it.
+    pub fn hold_ballast(&self) {
+        self.ballast.hold();
+    }
+
+    /// What its partitions share.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// The disk that the directory is on.

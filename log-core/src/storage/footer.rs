@@ -39,6 +39,7 @@
 
 use super::index::{Entry, Index};
 use super::transactions::AbortedTransaction;
+use crate::record::{BATCH_HEAD_BYTES, BatchHeader};
 use crate::types::{Offset, Timestamp};
 
 const MAGIC: u32 = u32::from_be_bytes(*b"TWIX");
@@ -67,6 +68,31 @@ pub(super) struct Footer {
 }
 
 impl Footer {
+    /// The footer of an empty segment that was made at `now`.
+    pub(super) const fn new(base: Offset, generation: u32, now: Timestamp) -> Self {
+        Self {
+            index: Index::new(base),
+            generation,
+            next_offset: base,
+            log_bytes: 0,
+            first_append: now,
+            last_append: now,
+            epochs: Vec::new(),
+            aborted: Vec::new(),
+        }
+    }
+
+    /// Takes in the next batch of the segment, appended at `now`; `head` are its first bytes as they lie on the disk.
+    pub(super) fn push(&mut self, position: u64, header: &BatchHeader, head: &[u8; BATCH_HEAD_BYTES], now: Timestamp) {
+        if position == 0 {
+            (self.first_append, self.last_append) = (now, now);
+        }
+        self.last_append = self.last_append.max(now);
+        self.index.push(position, header, head);
+        self.next_offset = header.next_offset();
+        self.log_bytes = position + header.total_bytes() as u64;
+    }
+
     /// The base offset of the segment.
     pub(super) const fn base_offset(&self) -> Offset {
         self.index.base()

@@ -194,6 +194,15 @@ impl Index {
         (0..self.len()).filter_map(move |number| self.block(number, log_bytes))
     }
 
+    /// The blocks from the one at `position` on, of a segment of `log_bytes`: as many as it takes to have `bytes`, at least
+    /// one, none at the end.
+    pub(super) fn blocks_from(&self, position: u64, bytes: u64, log_bytes: u64) -> Vec<Block> {
+        let first = self.entries.partition_point(|entry| u64::from(entry.position) < position);
+        let upto = position.saturating_add(bytes);
+        let last = self.entries.partition_point(|entry| u64::from(entry.position) < upto).max(first + 1);
+        (first..last).filter_map(|number| self.block(number, log_bytes)).collect()
+    }
+
     /// The entries with the checksums of their blocks, in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Entry, u32)> {
         self.entries.iter().zip(self.headers_crcs.iter().copied())

@@ -1,21 +1,27 @@
-//! The writer of one partition's log: append, roll, sync.
+//! The writer of one partition's log: what it is made of, and appending to it.
+//!
+//! Batches that come together are written together, with one system call for as many as go into one segment. State
+//! (producers, transactions, epochs) is brought up to date before the write, because each batch is judged by the ones
+//! before it; if the write fails it is forgotten and loaded from the log again, which does not have them.
 
-use super::checkpoint::DurablePoint;
-use super::producers::{Producers, Verdict};
+use super::checkpoint::{Change, DurablePoint, SealedSegment};
+use super::producers::Verdict;
 use super::reader::{LogReader, Shared};
-use super::recovery::{OpenReport, recover};
-use super::scan::LEADER_EPOCH;
+use super::recovery::{Known, OpenReport, recover};
+use super::resources::Resources;
 use super::segment::Segment;
+use super::state::State;
+use super::tail_cache::CachedBatch;
 use super::write_error;
-use crate::env::{Disk, File};
-use crate::record::{BATCH_HEADER_BYTES, BatchHeader, ProducerStamp, stamp_offset};
-use crate::types::{Error, Flush, LogOffsets, Offset, Result, TopicPartition};
+use crate::env::File;
+use crate::record::{BATCH_HEADER_BYTES, BatchHeader, ControlRecord, ProducerStamp, stamp_offset};
+use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicPartition, limits};
 use bytes::Bytes;
-use parking_lot::RwLock;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// What a segment may grow to, so that positions and offset deltas in its index fit 32 bits.
 const SEGMENT_BYTES_MAX: u64 = u32::MAX as u64;
@@ -30,6 +36,8 @@ pub struct LogConfig {
     pub flush: Flush,
     /// A segment rolls before it would grow over this many bytes. One batch always fits.
     pub segment_bytes: u64,
+    /// A segment rolls when its first record was appended this long ago.
+    pub segment_age: Duration,
 }
 
 /// Where an appended batch lies.
@@ -46,78 +54,157 @@ pub struct Appended {
 /// The log of one partition, open for writing. The only writer of its directory.
 #[derive(Debug)]
 pub struct PartitionLog {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    config: LogConfig,
-    shared: Arc<Shared>,
-    active: Arc<Segment>,
-    producers: Producers,
-    durable: DurablePoint,
-    /// Segments with bytes that no sync has been asked for.
-    dirty: Vec<Arc<Segment>>,
-    /// Whether a segment was made since the last sync.
-    dir_dirty: bool,
+    pub(super) resources: Resources,
+    pub(super) dir: PathBuf,
+    pub(super) config: LogConfig,
+    pub(super) shared: Arc<Shared>,
+    /// `None` until something is appended.
+    pub(super) active: Option<Arc<Segment>>,
+    /// Where the active segment's file has room reserved to, in bytes; `u64::MAX` where that cannot be done.
+    pub(super) reserved: u64,
+    /// `None` until it is needed.
+    pub(super) state: Option<State>,
+    /// Given to batches that are appended here.
+    pub(super) leader_epoch: i32,
+    pub(super) durable: DurablePoint,
+    /// Files with bytes that no sync has been asked for.
+    pub(super) dirty: Vec<(PathBuf, Arc<dyn File>)>,
+    pub(super) names: Names,
+    /// What was sealed since the last sync was begun.
+    pub(super) sealed: Vec<SealedSegment>,
+    pub(super) unsynced_bytes: u64,
     /// Whether a ticket is out.
-    syncing: bool,
+    pub(super) syncing: bool,
     /// Why nothing is appended any more.
-    refusal: Option<Error>,
-    damage: Option<Error>,
+    pub(super) refusal: Option<Error>,
+    pub(super) damage: Option<Error>,
+}
+
+/// Which directories have names that no sync has been asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Names {
+    Synced,
+    /// A segment was made.
+    OfSegments,
+    /// The partition's directory was made, and perhaps its topic's.
+    OnTheWay,
+}
+
+/// Batches that are written together at the end of the active segment.
+#[derive(Default)]
+struct Group {
+    batches: Vec<Stamped>,
+    bytes: u64,
+    /// The first answer that depends on it.
+    first_answer: usize,
+}
+
+struct Stamped {
+    header: BatchHeader,
+    /// As it goes to disk.
+    front: [u8; BATCH_HEADER_BYTES],
+    body: Bytes,
+}
+
+/// Whose offsets and epoch a batch gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Those that come next.
+    Here,
+    /// It has them: it comes from the leader of this partition.
+    Leader,
 }
 
 impl PartitionLog {
-    /// Opens the log in `dir`, making it if it is missing, and recovers it from its last durable point (see
-    /// [`OpenReport`]). A log below whose durable point something is wrong opens read-only.
+    /// Opens the log in `dir` and recovers it from what the checkpoint knows (see [`OpenReport`]); a directory that is
+    /// missing is an empty log, and made by the first append. A log below whose durable point something is wrong opens
+    /// read-only.
     ///
-    /// When it returns, all that it holds is durable. Record [`PartitionLog::durable_point`] in the checkpoint then,
-    /// for a new log too: one without a durable point cannot tell a torn tail from damage as well.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        config: LogConfig,
-        durable: Option<DurablePoint>,
-    ) -> Result<(Self, OpenReport)> {
-        let recovered = recover(&disk, dir, durable)?;
-        let end = recovered.end.offset;
-        let active = recovered.segments.last().expect("recovery leaves a segment").clone();
-        let shared = Shared {
-            partition: config.partition.clone(),
-            segments: RwLock::new(Arc::new(recovered.segments)),
-            log_start_offset: AtomicI64::new(0),
-            high_watermark: AtomicI64::new(end),
-            log_end_offset: AtomicI64::new(end),
-        };
-        let damage = recovered.report.damage.clone();
-        let durable = DurablePoint {
-            offset: end,
-            segment_base: active.base,
-            position: recovered.end.position,
-            clean: durable.is_some_and(|point| point.clean && point.offset == end),
-        };
-        let log = Self {
-            disk,
+    /// When it returns, all that it holds is durable. Append the report's changes to the checkpoint.
+    pub fn open(resources: &Resources, dir: &Path, config: LogConfig, known: &Known) -> Result<(Self, OpenReport)> {
+        let (recovered, report) = recover(resources, dir, &config, known)?;
+        let end = recovered.durable.offset;
+        let shared = Shared::new(config.partition.clone(), recovered.segments, recovered.log_start_offset, end);
+        let mut log = Self {
+            resources: resources.clone(),
             dir: dir.to_owned(),
             config,
             shared: Arc::new(shared),
-            active,
-            producers: recovered.producers,
-            durable,
+            active: recovered.active,
+            reserved: 0,
+            state: None,
+            leader_epoch: 0,
+            durable: recovered.durable,
             dirty: Vec::new(),
-            dir_dirty: false,
+            names: Names::Synced,
+            sealed: Vec::new(),
+            unsynced_bytes: 0,
             syncing: false,
-            refusal: damage.clone(),
-            damage,
+            refusal: report.damage.clone(),
+            damage: report.damage.clone(),
         };
-        Ok((log, recovered.report))
+        if !recovered.durable.clean && report.damage.is_none() {
+            // A transaction may be open. A log whose state cannot be known takes no writes.
+            log.refusal = log.load_state().err();
+        }
+        Ok((log, report))
     }
 
-    /// Appends one batch, given its place; its own base offset and leader epoch are not looked at. The caller has
-    /// checked it with [`crate::record::validate`]. A batch of an idempotent producer that was appended before is
-    /// answered with the offsets it got then.
+    /// Appends one batch: [`PartitionLog::append_all`].
+    pub fn append(&mut self, batch: &Bytes, now: Timestamp) -> Result<Appended> {
+        self.append_all(std::slice::from_ref(batch), now).pop().expect("an answer for each batch")
+    }
+
+    /// Appends batches one after the other, each given its place; their own base offsets and leader epochs are not
+    /// looked at. The caller has checked them with [`crate::record::validate`]. A batch of an idempotent producer that
+    /// was appended before is answered with the offsets it got then. `now` is the wall clock.
     ///
-    /// The batch is written, not durable: see [`PartitionLog::begin_sync`]. On an error nothing has changed.
-    /// [`Error::DiskFull`] is worth another try; [`Error::OutOfOrderSequence`] and [`Error::InvalidRequest`] are the
-    /// producer's; [`Error::Fenced`] and [`Error::Corrupt`] stay until the log is opened again.
-    pub fn append(&mut self, batch: &[u8]) -> Result<Appended> {
+    /// The batches are written, not durable: see [`PartitionLog::begin_sync`]. Where there is an error nothing of that
+    /// batch is in the log. [`Error::DiskFull`] is worth another try; [`Error::OutOfOrderSequence`] and
+    /// [`Error::InvalidRequest`] are the producer's; [`Error::Fenced`] and [`Error::Corrupt`] stay until the log is
+    /// opened again.
+    pub fn append_all(&mut self, batches: &[Bytes], now: Timestamp) -> Vec<Result<Appended>> {
+        self.append_from(batches, Origin::Here, now)
+    }
+
+    /// Appends batches that this partition's leader has given their places, which must continue the log
+    /// ([`Error::InvalidRequest`]). Otherwise as [`PartitionLog::append_all`].
+    pub fn append_replicated(&mut self, batches: &[Bytes], now: Timestamp) -> Vec<Result<Appended>> {
+        self.append_from(batches, Origin::Leader, now)
+    }
+
+    /// Ends a producer's transaction with a marker. [`Error::InvalidRequest`] if its epoch was superseded; otherwise as
+    /// for an append.
+    pub fn append_marker(
+        &mut self,
+        producer_id: i64,
+        producer_epoch: i16,
+        marker: ControlRecord,
+        now: Timestamp,
+    ) -> Result<Appended> {
+        self.append(&marker.to_batch(producer_id, producer_epoch, now), now)
+    }
+
+    fn append_from(&mut self, batches: &[Bytes], origin: Origin, now: Timestamp) -> Vec<Result<Appended>> {
+        let mut answers = Vec::with_capacity(batches.len());
+        let mut group = Group::default();
+        for batch in batches {
+            let answer = self.admit(batch, origin, now, &mut group, &mut answers);
+            answers.push(answer);
+        }
+        self.write(&mut group, &mut answers, now);
+        answers
+    }
+
+    /// Gives one batch its place in `group`.
+    fn admit(
+        &mut self,
+        batch: &Bytes,
+        origin: Origin,
+        now: Timestamp,
+        group: &mut Group,
+        answers: &mut [Result<Appended>],
+    ) -> Result<Appended> {
         if let Some(refusal) = &self.refusal {
             return Err(refusal.clone());
         }
@@ -125,132 +212,185 @@ impl PartitionLog {
             Some(header) if header.total_bytes() == batch.len() => header,
             _ => return Err(Error::Malformed { why: format!("{} bytes are not one whole batch", batch.len()) }),
         };
-        if let Verdict::Duplicate { base_offset, last_offset } =
-            self.producers.check(&self.config.partition, &header)?
+        let control = if header.is_control { ControlRecord::parse(batch)? } else { None };
+        self.load_state()?;
+        let end = group.batches.last().map_or_else(|| self.end(), |last| last.header.next_offset());
+        match origin {
+            Origin::Here => (header.base_offset, header.leader_epoch) = (end, self.leader_epoch),
+            Origin::Leader => self.continues(&header, end)?,
+        }
+        if self.is_full(&header, group.bytes, now)? {
+            self.write(group, answers, now);
+            if let Some(refusal) = &self.refusal {
+                return Err(refusal.clone());
+            }
+            if self.state.is_none() {
+                // The write failed, so this batch has no place to go either.
+                return Err(answers.last().and_then(|last| last.clone().err()).unwrap_or(Error::Closed));
+            }
+            self.roll_at(header.base_offset, now)?;
+        }
+        let state = self.state.as_mut().expect("loaded above");
+        if let (Origin::Here, Some(marker)) = (origin, &control) {
+            state.producers.check_marker(&header, marker)?;
+        } else if origin == Origin::Here
+            && let Verdict::Duplicate { base_offset, last_offset } =
+                state.producers.check(&self.config.partition, &header)?
         {
             return Ok(Appended { base_offset, last_offset, duplicate: true });
         }
-        header.base_offset = self.shared.log_end_offset.load(Ordering::Relaxed);
-        header.leader_epoch = LEADER_EPOCH;
-        self.roll_if_full(&header)?;
-        self.write(&header, batch)?;
-        self.producers.remember(&header, header.max_timestamp);
-        self.shared.log_end_offset.store(header.next_offset(), Ordering::Release);
-        if !self.config.flush.is_durable() {
-            self.shared.high_watermark.store(header.next_offset(), Ordering::Release);
+        let aborted = state.apply(&header, control, now);
+        if let (Some(aborted), Some(active)) = (aborted, &self.active) {
+            active.update_footer(|footer| footer.aborted.push(aborted))?;
         }
+        let mut front: [u8; BATCH_HEADER_BYTES] = *batch.first_chunk().expect("it has a header");
+        stamp_offset(&mut front, header.base_offset, header.leader_epoch);
+        if group.batches.is_empty() {
+            group.first_answer = answers.len();
+        }
+        group.bytes += batch.len() as u64;
+        group.batches.push(Stamped { header, front, body: batch.slice(BATCH_HEADER_BYTES..) });
         Ok(Appended { base_offset: header.base_offset, last_offset: header.last_offset(), duplicate: false })
     }
 
-    /// Appends batches in order, each on its own merits; adds a result for each to `results`.
-    pub fn append_all(&mut self, batches: &[Bytes], results: &mut Vec<Result<Appended>>) {
-        results.extend(batches.iter().map(|batch| self.append(batch)));
+    /// Whether a batch from the leader is the one that comes next.
+    fn continues(&self, header: &BatchHeader, end: Offset) -> Result<()> {
+        let epoch = self.state.as_ref().and_then(|state| state.epochs.latest()).unwrap_or(0);
+        if header.base_offset == end && header.leader_epoch >= epoch {
+            return Ok(());
+        }
+        let (base, of) = (header.base_offset, header.leader_epoch);
+        let why = format!(
+            "a batch at offset {base} of leader epoch {of} does not continue a log that ends at {end} in {epoch}"
+        );
+        Err(Error::InvalidRequest { why })
     }
 
-    /// Writes a batch at the end of the active segment with the place that `header` says.
-    fn write(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<()> {
-        let (front, rest) = batch.split_at(BATCH_HEADER_BYTES);
-        let mut front: [u8; BATCH_HEADER_BYTES] = front.try_into().expect("split there");
-        stamp_offset(&mut front, header.base_offset, header.leader_epoch);
-        let (position, file) = (self.active.len(), self.active.file()?);
-        if let Err(error) = file.write_at(&[IoSlice::new(&front), IoSlice::new(rest)], position) {
-            let error = write_error("write", &self.active.path, batch.len() as u64, error);
+    /// Whether a batch has to go into a new segment, behind `waiting` bytes that are still to be written.
+    fn is_full(&self, header: &BatchHeader, waiting: u64, now: Timestamp) -> Result<bool> {
+        let Some(active) = &self.active else { return Ok(true) };
+        let len = active.len() + waiting;
+        if len == 0 {
+            return Ok(false);
+        }
+        let fits = len + header.total_bytes() as u64 <= self.config.segment_bytes.min(SEGMENT_BYTES_MAX)
+            && header.last_offset() - active.base <= SEGMENT_OFFSETS_MAX;
+        let (begun, index_bytes) = active.with_footer(|footer| (footer.first_append, footer.index.bytes()))?;
+        let is_aged =
+            now.0.saturating_sub(begun.0) >= i64::try_from(self.config.segment_age.as_millis()).unwrap_or(i64::MAX);
+        Ok(!fits || is_aged || index_bytes >= limits::INDEX_BYTES_MAX)
+    }
+
+    /// Writes a group at the end of the active segment and publishes it, or turns the answers that hang on it into the
+    /// error.
+    fn write(&mut self, group: &mut Group, answers: &mut [Result<Appended>], now: Timestamp) {
+        let Group { batches, bytes, first_answer } = std::mem::take(group);
+        let (Some(active), false) = (self.active.clone(), batches.is_empty()) else { return };
+        if let Err(error) = self.write_at_end(&active, &batches, bytes) {
+            for answer in answers[first_answer..].iter_mut().filter(|answer| answer.is_ok()) {
+                *answer = Err(error.clone());
+            }
+            self.forget_state(&active);
+            return;
+        }
+        let mut position = active.len();
+        for batch in &batches {
+            let head = batch.front.first_chunk().expect("a header is longer than its head");
+            active.push(position, &batch.header, head, now);
+            position += batch.header.total_bytes() as u64;
+        }
+        let end = batches.last().expect("not empty").header.next_offset();
+        self.unsynced_bytes += bytes;
+        let cached = batches.into_iter().map(|batch| CachedBatch {
+            base_offset: batch.header.base_offset,
+            next_offset: batch.header.next_offset(),
+            header: batch.front,
+            body: batch.body,
+        });
+        self.resources.tail.append(&self.shared.tail, cached);
+        self.shared.log_end_offset.store(end, Ordering::Release);
+        if !self.config.flush.is_durable() {
+            self.raise_high_watermark(end);
+        }
+    }
+
+    fn write_at_end(&mut self, active: &Arc<Segment>, batches: &[Stamped], bytes: u64) -> Result<()> {
+        let (position, file) = (active.len(), active.file()?);
+        self.reserve(&*file, position + bytes);
+        let parts: Vec<_> =
+            batches.iter().flat_map(|batch| [IoSlice::new(&batch.front), IoSlice::new(&batch.body)]).collect();
+        if let Err(error) = file.write_at(&parts, position) {
+            let error = write_error("write", &active.path, bytes, error);
             if let Err(second) = file.set_len(position) {
-                let path = self.active.path.display();
+                let path = active.path.display();
                 let why = format!("{error}, and {path} could not be cut back to {position} bytes: {second}");
                 self.refusal = Some(Error::Fenced { why });
             }
+            self.reserved = 0;
             return Err(error);
         }
-        self.active.push(position, header, &front);
-        if self.dirty.last().is_none_or(|last| !Arc::ptr_eq(last, &self.active)) {
-            self.dirty.push(self.active.clone());
+        if self.dirty.last().is_none_or(|(path, _)| *path != active.path) {
+            self.dirty.push((active.path.clone(), file));
         }
         Ok(())
     }
 
-    /// Begins a new segment if the batch would make the active one too large.
-    fn roll_if_full(&mut self, header: &BatchHeader) -> Result<()> {
-        let len = self.active.len();
-        let segment_bytes = self.config.segment_bytes.min(SEGMENT_BYTES_MAX);
-        let fits = len + header.total_bytes() as u64 <= segment_bytes
-            && header.last_offset() - self.active.base <= SEGMENT_OFFSETS_MAX;
-        if len == 0 || fits {
-            return Ok(());
+    /// Reserves room ahead of a busy segment, so that a sync need not find it: fewer slow ones. A quiet one takes none.
+    fn reserve(&mut self, file: &dyn File, end: u64) {
+        let step = end.min(limits::RESERVE_BYTES_MAX);
+        if end <= self.reserved || step < limits::RESERVE_BYTES_MIN {
+            return;
         }
-        let segment = Segment::create(&self.disk, &self.dir, header.base_offset)
-            .map_err(|e| write_error("create a segment in", &self.dir, header.total_bytes() as u64, e))?;
-        self.active = Arc::new(segment);
-        self.dir_dirty = true;
-        let mut segments = self.shared.segments.write();
-        *segments = Arc::new(segments.iter().chain([&self.active]).cloned().collect());
+        let upto = (end + step).min(self.config.segment_bytes).max(end);
+        self.reserved = match file.allocate(end, upto - end) {
+            Ok(()) => upto,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => u64::MAX,
+            // The write itself may still fit; asked again when it does not.
+            Err(_) => end + step,
+        };
+    }
+
+    /// What was appended did not come to be: state is loaded again when it is needed.
+    fn forget_state(&mut self, active: &Arc<Segment>) {
+        self.state = None;
+        let end = self.end();
+        // Transactions that would have ended there have not.
+        if let Err(error) = active.update_footer(|footer| footer.aborted.retain(|aborted| aborted.last_offset < end)) {
+            self.refusal.get_or_insert(error);
+        }
+    }
+
+    pub(super) fn raise_high_watermark(&mut self, to: Offset) {
+        let high_watermark = self.shared.high_watermark.fetch_max(to, Ordering::AcqRel).max(to);
+        let log_start_offset = self.shared.log_start_offset.load(Ordering::Relaxed);
+        let stable = self.state.as_mut().map_or(high_watermark, |state| {
+            state.on_high_watermark(high_watermark);
+            state.last_stable_offset(log_start_offset, high_watermark)
+        });
+        self.shared.last_stable_offset.store(stable, Ordering::Release);
+    }
+
+    /// The leader epoch that appends get from here on. A leader begins one even if it appends nothing (KIP-101).
+    /// [`Error::InvalidRequest`] if it is lower than the log's.
+    pub fn begin_epoch(&mut self, epoch: i32) -> Result<()> {
+        self.load_state()?;
+        let (end, state) = (self.end(), self.state.as_mut().expect("loaded"));
+        let latest = state.epochs.latest().unwrap_or(0);
+        if epoch < latest {
+            let why = format!("leader epoch {epoch} is over; the log is in {latest}");
+            return Err(Error::InvalidRequest { why });
+        }
+        state.epochs.assign(epoch, end);
+        self.leader_epoch = epoch;
         Ok(())
     }
 
-    /// What to do so that everything appended so far is durable; `None` if it is, if a ticket is out, or after a sync
-    /// has failed. Run the ticket without the log, then hand its result to [`PartitionLog::finish_sync`].
-    ///
-    /// A log that takes no more writes still syncs those that it took: someone waits for them.
-    pub fn begin_sync(&mut self) -> Option<SyncTicket> {
-        let nothing_to_do = self.dirty.is_empty() && !self.dir_dirty;
-        if nothing_to_do || self.syncing {
-            return None;
-        }
-        self.syncing = true;
-        let dirty = std::mem::take(&mut self.dirty);
-        Some(SyncTicket {
-            files: dirty
-                .iter()
-                .map(|segment| (segment.path.clone(), segment.file().expect("it was written to").clone()))
-                .collect(),
-            dir: std::mem::take(&mut self.dir_dirty).then(|| (self.disk.clone(), self.dir.clone())),
-            upto: DurablePoint {
-                offset: self.shared.log_end_offset.load(Ordering::Relaxed),
-                segment_base: self.active.base,
-                position: self.active.len(),
-                clean: false,
-            },
-        })
-    }
-
-    /// Raises the high watermark to where the log ended when `ticket` was handed out, and returns it.
-    ///
-    /// If the sync failed, nothing is known of what it was for and it is not tried again: the log is fenced, and this
-    /// and every later append is [`Error::Fenced`]. Records below the high watermark stay readable.
-    pub fn finish_sync(&mut self, ticket: SyncTicket, result: Result<()>) -> Result<Offset> {
-        assert!(self.syncing && ticket.upto.offset >= self.durable.offset, "a ticket is finished once, by its log");
-        self.syncing = false;
-        if let Err(error) = result {
-            let fenced = Error::Fenced { why: format!("a sync failed: {error}") };
-            self.refusal = Some(fenced.clone());
-            // What was appended while it ran is not synced either.
-            (self.dirty, self.dir_dirty) = (Vec::new(), false);
-            return Err(fenced);
-        }
-        self.durable = ticket.upto;
-        self.shared.high_watermark.fetch_max(ticket.upto.offset, Ordering::AcqRel);
-        Ok(ticket.upto.offset)
-    }
-
-    /// Makes everything appended so far durable, in one go. Errors as for [`PartitionLog::finish_sync`].
-    pub fn sync(&mut self) -> Result<()> {
-        let Some(ticket) = self.begin_sync() else { return Ok(()) };
-        let result = ticket.run();
-        self.finish_sync(ticket, result).map(drop)
-    }
-
-    /// Makes everything durable and says so: the point to record in the checkpoint, as for
-    /// [`PartitionLog::durable_point`]. No ticket may be out.
-    pub fn close(mut self) -> Result<Option<DurablePoint>> {
-        assert!(!self.syncing, "a ticket is out");
-        self.sync()?;
-        Ok(self.durable_point().map(|point| DurablePoint { clean: self.refusal.is_none(), ..point }))
-    }
-
-    /// How far the log is known to be durable: for the checkpoint. `None` if it is damaged: then the checkpoint keeps
-    /// what it has, so that the next open comes to the same finding.
-    pub fn durable_point(&self) -> Option<DurablePoint> {
-        self.damage.is_none().then_some(self.durable)
+    /// The last epoch up to `epoch` that has records, and the offset at which it ended: where a follower that was in it
+    /// has to truncate to (OffsetsForLeaderEpoch, KIP-279). `None` if there is none.
+    pub fn end_of_epoch(&mut self, epoch: i32) -> Result<Option<(i32, Offset)>> {
+        self.load_state()?;
+        let end = self.end();
+        Ok(self.state.as_ref().and_then(|state| state.epochs.end_offset_for(epoch, end)))
     }
 
     /// A reader of this log.
@@ -263,9 +403,18 @@ impl PartitionLog {
         self.shared.offsets()
     }
 
+    pub(super) fn end(&self) -> Offset {
+        self.shared.log_end_offset.load(Ordering::Relaxed)
+    }
+
     /// Why the log takes no writes, if it does not: [`Error::Corrupt`] or [`Error::Fenced`].
     pub fn refusal(&self) -> Option<&Error> {
         self.refusal.as_ref()
+    }
+
+    /// Refuses writes from here on, because the disk cannot be trusted any more.
+    pub fn fence(&mut self, why: Error) {
+        self.refusal.get_or_insert(why);
     }
 
     /// The damage that was found when the log was opened: [`Error::Corrupt`].
@@ -278,51 +427,30 @@ impl PartitionLog {
         self.shared.segments().iter().map(|segment| segment.len()).sum()
     }
 
-    /// How many segments there are; at least one.
+    /// How many segments there are; none before the first append.
     pub fn segments(&self) -> u32 {
         self.shared.segments().len() as u32
     }
 
+    /// Bytes that were written and that no finished sync has made durable.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.unsynced_bytes
+    }
+
     /// The idempotent producers that are remembered, by producer id: the stamp (with the sequence of the last record
     /// as `base_sequence`) and the offset of the last record each appended.
-    pub fn producers(&self) -> Vec<(ProducerStamp, Offset)> {
-        self.producers.describe()
+    pub fn producers(&mut self) -> Result<Vec<(ProducerStamp, Offset)>> {
+        self.load_state()?;
+        Ok(self.state.as_ref().map(|state| state.producers.describe()).unwrap_or_default())
+    }
+
+    /// Forgets idempotent producers that wrote nothing since `before` and have no open transaction; how many.
+    pub fn expire_producers(&mut self, before: Timestamp) -> usize {
+        self.state.as_mut().map_or(0, |state| state.producers.expire(before))
     }
 }
 
-/// The files to sync so that a log is durable up to a point; see [`PartitionLog::begin_sync`].
-#[derive(Debug)]
-#[must_use = "run it and finish it, or the log never syncs again"]
-pub struct SyncTicket {
-    files: Vec<(PathBuf, Arc<dyn File>)>,
-    dir: Option<(Arc<dyn Disk>, PathBuf)>,
-    upto: DurablePoint,
-}
-
-impl SyncTicket {
-    /// Syncs; blocks until the disk is done. [`Error::Io`] for the first file or directory that fails.
-    pub fn run(&self) -> Result<()> {
-        for (path, file) in &self.files {
-            file.sync_data().map_err(|e| Error::io("sync", path, e))?;
-        }
-        self.run_dir()
-    }
-
-    /// How many files it syncs.
-    pub fn files(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Syncs the directory only: for one whose files were synced by [`Disk::sync_all`](crate::env::Disk::sync_all).
-    pub fn run_dir(&self) -> Result<()> {
-        match &self.dir {
-            Some((disk, dir)) => disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e)),
-            None => Ok(()),
-        }
-    }
-
-    /// The log end offset that will be durable.
-    pub fn upto(&self) -> Offset {
-        self.upto.offset
-    }
+/// Changes that a sync adds to the checkpoint.
+pub(super) fn sealed_changes(sealed: Vec<SealedSegment>) -> impl Iterator<Item = Change> {
+    sealed.into_iter().map(|segment| Change::Segments { from: segment.base, to: segment.base + 1, with: vec![segment] })
 }

@@ -32,38 +32,45 @@
 //!
 //! Left out: retention, compaction, replication, index footers of sealed segments (an open walks all headers).
 
+mod ballast;
 mod checkpoint;
 mod data_dir;
-#[allow(dead_code, reason = "the log takes it up next")]
+#[allow(dead_code, reason = "replication asks for all of it")]
 mod epochs;
-#[allow(dead_code, reason = "the log writes it next")]
+mod files;
 mod footer;
-#[allow(dead_code, reason = "the log uses all of it next")]
+#[allow(dead_code, reason = "truncation cuts it next")]
 mod index;
+mod layout;
 mod log;
-#[allow(dead_code, reason = "the log takes it up next")]
 mod producers;
 mod reader;
 mod recovery;
+mod resources;
+mod roll;
 mod scan;
 mod segment;
-#[allow(dead_code, reason = "the log takes it up next")]
 mod snapshot;
-#[allow(dead_code, reason = "the log takes it up next")]
 mod state;
+mod sync;
+#[allow(dead_code, reason = "its size is told by metrics next")]
+mod tail_cache;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code, reason = "the log takes it up next")]
 mod transactions;
+mod truncate;
 #[allow(dead_code, reason = "scrub and doctor use it next")]
 mod verify;
 
 pub use checkpoint::{Change, Checkpoint, CheckpointReport, DurablePoint, PartitionState, SealedSegment};
 pub use data_dir::DataDir;
-pub use log::{Appended, LogConfig, PartitionLog, SyncTicket};
-pub use reader::LogReader;
-pub use recovery::{OpenReport, TornTail};
+pub use log::{Appended, LogConfig, PartitionLog};
+pub use reader::{Isolation, LogReader};
+pub use recovery::{Known, OpenReport, TornTail, Trust};
+pub use resources::Resources;
+pub use sync::{SyncTicket, Synced};
 pub use transactions::AbortedTransaction;
+pub use truncate::{Deletion, Truncation};
 
 use crate::types::Error;
 use std::io;

@@ -1,36 +1,90 @@
 //! Reading a partition's log below the high watermark, while it is being written.
 //!
-//! A reader shares the list of segments and three offsets with the writer. It takes no lock that is held over I/O:
-//! bytes below a segment's length never change, and the offsets are published after the bytes.
+//! A reader shares the list of segments and a few offsets with the writer, and takes no lock that is held over I/O. It
+//! looks for an offset in this order: the batches that were appended last ([`super::tail_cache`]); the page cache, without
+//! waiting; the disk.
+//!
+//! Bytes from a file are read in whole blocks (see [`super::index`]), of which every byte is checked: each batch by its own
+//! CRC, and the heads of all batches, which no batch CRC covers, by the block's. So neither a flipped bit nor bytes that
+//! belong elsewhere are ever served.
+//!
+//! Two things may happen beneath a reader. Segments are replaced or removed: it holds the old ones and reads them
+//! to their end, or does not find a file any more and looks at the new list. The log is truncated: the writer first
+//! lowers the offsets, then counts up `truncations`, then cuts; a reader that finds another count after it has read
+//! begins again, so it never returns bytes of which it does not know whose they are.
 
-use super::index::Place;
-use super::scan::{Check, Found, misplaced};
+use super::footer::Footer;
+use super::index::{Block, Place};
 use super::segment::Segment;
-use crate::record::{BatchHeader, records, verify_crc};
-use crate::types::{Error, LogOffsets, Offset, Result, Timestamp, TopicPartition};
+use super::tail_cache::Tail;
+use super::transactions::{AbortedTransaction, collect_overlapping};
+use crate::record::{BATCH_HEAD_BYTES, BatchHeader, records, verify_crc};
+use crate::types::{Error, LogOffsets, Offset, OffsetRange, Result, Timestamp, TopicPartition};
 use bytes::Bytes;
 use parking_lot::RwLock;
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+
+/// How far a reader sees (Kafka's isolation level).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Up to the high watermark.
+    #[default]
+    ReadUncommitted,
+    /// Up to the last stable offset; what [`LogReader::aborted`] names is to be skipped.
+    ReadCommitted,
+}
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Never,
+    ForDisk,
+}
 
 /// What a log's writer and its readers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) partition: TopicPartition,
-    /// Replaced as a whole when a segment is added.
+    /// In order; replaced as a whole.
     pub(super) segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     pub(super) log_start_offset: AtomicI64,
+    pub(super) last_stable_offset: AtomicI64,
     pub(super) high_watermark: AtomicI64,
     pub(super) log_end_offset: AtomicI64,
+    pub(super) truncations: AtomicU64,
+    pub(super) tail: Arc<Tail>,
 }
 
 impl Shared {
+    /// A log that was just opened, durable to `end`.
+    pub(super) fn new(partition: TopicPartition, segments: Vec<Arc<Segment>>, start: Offset, end: Offset) -> Self {
+        Self {
+            partition,
+            segments: RwLock::new(Arc::new(segments)),
+            log_start_offset: AtomicI64::new(start),
+            last_stable_offset: AtomicI64::new(end),
+            high_watermark: AtomicI64::new(end),
+            log_end_offset: AtomicI64::new(end),
+            truncations: AtomicU64::new(0),
+            tail: Arc::default(),
+        }
+    }
+
     pub(super) fn offsets(&self) -> LogOffsets {
-        // In this order each is at most the next, since all of them only grow.
+        // In this order each is at most the next while they grow; after a truncation the lower one counts.
+        let log_start_offset = self.log_start_offset.load(Ordering::Acquire);
+        let last_stable_offset = self.last_stable_offset.load(Ordering::Acquire);
+        let high_watermark = self.high_watermark.load(Ordering::Acquire);
+        let log_end_offset = self.log_end_offset.load(Ordering::Acquire);
+        let high_watermark = high_watermark.min(log_end_offset);
         LogOffsets {
-            log_start_offset: self.log_start_offset.load(Ordering::Acquire),
-            high_watermark: self.high_watermark.load(Ordering::Acquire),
-            log_end_offset: self.log_end_offset.load(Ordering::Acquire),
+            log_start_offset: log_start_offset.min(high_watermark),
+            last_stable_offset: last_stable_offset.clamp(log_start_offset.min(high_watermark), high_watermark),
+            high_watermark,
+            log_end_offset,
         }
     }
 
@@ -56,113 +110,271 @@ impl LogReader {
         self.shared.offsets()
     }
 
-    /// Whole batches from the one that holds `offset` on, at most `max_bytes` of them but at least one, all below the
+    /// Whole batches from the first that ends behind `offset` on, at most `max_bytes` of them but at least one, all below the
     /// high watermark and of one segment. Empty at the high watermark. Every checksum was verified.
+    ///
+    /// The first batch may begin before `offset`; in a compacted log it may also begin behind it. Go on at the
+    /// [`BatchHeader::next_offset`] of the last.
     ///
     /// [`Error::OffsetOutOfRange`] outside of `[log start, high watermark]`; [`Error::Corrupt`] if the batch that
     /// holds `offset` is damaged or cannot be found for damage before it; [`Error::Io`].
     pub fn read(&self, offset: Offset, max_bytes: u32) -> Result<Bytes> {
-        let readable = self.offsets().readable();
-        if offset == readable.end {
-            return Ok(Bytes::new());
+        self.read_isolated(offset, max_bytes, Isolation::ReadUncommitted)
+    }
+
+    /// As [`LogReader::read`], up to where `isolation` lets a reader see.
+    pub fn read_isolated(&self, offset: Offset, max_bytes: u32, isolation: Isolation) -> Result<Bytes> {
+        Ok(self.read_or_not(offset, max_bytes, isolation, Wait::ForDisk)?.expect("it may wait"))
+    }
+
+    /// As [`LogReader::read_isolated`] from memory alone; `None` if it would have to wait for the disk.
+    pub fn read_cached(&self, offset: Offset, max_bytes: u32, isolation: Isolation) -> Result<Option<Bytes>> {
+        self.read_or_not(offset, max_bytes, isolation, Wait::Never)
+    }
+
+    fn read_or_not(&self, offset: Offset, max_bytes: u32, isolation: Isolation, wait: Wait) -> Result<Option<Bytes>> {
+        loop {
+            let truncations = self.shared.truncations.load(Ordering::Acquire);
+            let segments = self.shared.segments();
+            let read = self.read_once(&segments, offset, max_bytes, isolation, wait);
+            fence(Ordering::SeqCst);
+            if self.shared.truncations.load(Ordering::Acquire) != truncations {
+                continue;
+            }
+            let is_gone = matches!(&read, Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound);
+            if is_gone && !Arc::ptr_eq(&segments, &self.shared.segments()) {
+                continue;
+            }
+            return read;
         }
-        if !readable.contains(offset) {
-            let partition = self.shared.partition.clone();
-            return Err(Error::OffsetOutOfRange { partition, offset, start: readable.start, end: readable.end });
+    }
+
+    fn read_once(
+        &self,
+        segments: &[Arc<Segment>],
+        offset: Offset,
+        max_bytes: u32,
+        isolation: Isolation,
+        wait: Wait,
+    ) -> Result<Option<Bytes>> {
+        let offsets = self.offsets();
+        let end = match isolation {
+            Isolation::ReadUncommitted => offsets.high_watermark,
+            Isolation::ReadCommitted => offsets.last_stable_offset,
+        };
+        if offset < offsets.log_start_offset || offset > offsets.high_watermark {
+            let (start, end) = (offsets.log_start_offset, offsets.high_watermark);
+            return Err(Error::OffsetOutOfRange { partition: self.shared.partition.clone(), offset, start, end });
         }
-        let segments = self.shared.segments();
-        let after = segments.partition_point(|segment| segment.base <= offset);
-        let segment = &segments[after - 1];
-        let (place, first) = find(segment, offset)?;
-        read_batches(segment, place, &first, readable.end, max_bytes)
+        if offset >= end {
+            return Ok(Some(Bytes::new()));
+        }
+        if let Some(batches) = self.shared.tail.read(offset, end, max_bytes as usize) {
+            return Ok(Some(batches));
+        }
+        let first = segments.partition_point(|segment| segment.base <= offset).saturating_sub(1);
+        for segment in segments.iter().skip(first).take_while(|segment| segment.base < end) {
+            match read_segment(segment, offset, end, max_bytes, wait)? {
+                // Compaction has left nothing from there to the end of the segment.
+                Some(batches) if batches.is_empty() => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Some(Bytes::new()))
     }
 
     /// The first offset below the high watermark whose record's timestamp is at or after `at`; `None` if there is no
     /// such record. Records need not be in order of time. Errors as for [`LogReader::read`].
     pub fn offset_for_time(&self, at: Timestamp) -> Result<Option<Offset>> {
+        loop {
+            let truncations = self.shared.truncations.load(Ordering::Acquire);
+            let found = self.offset_for_time_once(at);
+            fence(Ordering::SeqCst);
+            if self.shared.truncations.load(Ordering::Acquire) == truncations {
+                return found;
+            }
+        }
+    }
+
+    fn offset_for_time_once(&self, at: Timestamp) -> Result<Option<Offset>> {
         let readable = self.offsets().readable();
         for segment in self.shared.segments().iter().filter(|segment| segment.base < readable.end) {
-            let Some(place) = segment.floor_of_time(at) else { continue };
-            let mut scanner = segment.scan(place)?;
-            loop {
-                match scanner.next(Check::Checksum).map_err(|e| segment.read_error(e))? {
-                    Found::End { .. } => break,
-                    Found::Batch { header, .. } if header.base_offset >= readable.end => return Ok(None),
-                    Found::Batch { header, .. } if header.max_timestamp < at => {}
-                    Found::Batch { bytes, .. } => {
-                        for record in records(Bytes::copy_from_slice(bytes)) {
-                            let record = record?;
-                            if record.timestamp >= at {
-                                return Ok(readable.contains(record.offset).then_some(record.offset));
-                            }
+            let Some(place) = segment.with_footer(|footer| footer.index.floor_of_time(at))? else { continue };
+            // Usually the first batch that is looked at has it.
+            for block in
+                segment.with_footer(|footer| footer.index.blocks_from(place.position, u64::MAX, segment.len()))?
+            {
+                if block.place.offset >= readable.end {
+                    return Ok(None);
+                }
+                let bytes = read_blocks(segment, std::slice::from_ref(&block), Wait::ForDisk)?.unwrap_or_default();
+                let bytes = Bytes::from(bytes);
+                let (batches, damage) = check_block(segment, &block, &bytes);
+                for (range, header) in batches {
+                    if header.max_timestamp < at || header.is_control || header.next_offset() <= readable.start {
+                        continue;
+                    }
+                    for record in records(bytes.slice(range)) {
+                        let record = record?;
+                        if record.timestamp >= at && record.offset >= readable.start {
+                            return Ok(readable.contains(record.offset).then_some(record.offset));
                         }
                     }
-                    // Behind the readable part of a damaged log.
-                    Found::Bad { place, .. } if place.offset >= readable.end => return Ok(None),
-                    Found::Bad { place, why } => return Err(segment.corrupt(place, why)),
+                }
+                if let Some(damage) = damage {
+                    return Err(damage);
                 }
             }
         }
         Ok(None)
     }
-}
 
-/// The batch of `segment` that holds `offset`.
-fn find(segment: &Segment, offset: Offset) -> Result<(Place, BatchHeader)> {
-    let mut scanner = segment.scan(segment.floor(offset))?;
-    loop {
-        match scanner.next(Check::Header).map_err(|e| segment.read_error(e))? {
-            Found::Batch { place, header, .. } if header.next_offset() > offset => return Ok((place, header)),
-            Found::Batch { .. } => {}
-            Found::Bad { place, why } => return Err(segment.corrupt(place, why)),
-            Found::End { place } => {
-                return Err(segment.corrupt(place, format!("the segment ends before offset {offset}")));
+    /// The aborted transactions that a reader of committed records has to know of to read `range`, by their first offset
+    /// (Kafka's `aborted_transactions`).
+    pub fn aborted(&self, range: OffsetRange) -> Result<Vec<AbortedTransaction>> {
+        let mut aborted = Vec::new();
+        let segments = self.shared.segments();
+        let first = segments.partition_point(|segment| segment.base <= range.start).saturating_sub(1);
+        for segment in segments.iter().skip(first) {
+            // A marker may lie in a later segment than the records that it aborts, but then the last stable offset was
+            // below them until there.
+            if segment.with_footer(|footer| collect_overlapping(&footer.aborted, range, &mut aborted))? {
+                break;
             }
         }
+        aborted.sort_by_key(|transaction| transaction.first_offset);
+        Ok(aborted)
     }
 }
 
-/// Reads batches from `place` on, of which `first` is known; see [`LogReader::read`].
-fn read_batches(segment: &Segment, place: Place, first: &BatchHeader, end: Offset, max_bytes: u32) -> Result<Bytes> {
-    let left = segment.len().saturating_sub(place.position);
-    let wanted = u64::from(max_bytes).max(first.total_bytes() as u64).min(left);
-    let mut bytes = vec![0; usize::try_from(wanted).unwrap_or(usize::MAX)];
-    let read = segment.file()?.read_at(&mut bytes, place.position).map_err(|e| segment.read_error(e))?;
-    bytes.truncate(read);
-
-    let mut good = 0;
-    let mut expected = place.offset;
-    while expected < end {
-        let why = match BatchHeader::parse(&bytes[good..]) {
-            // The rest is a part of a batch, which the next read will have.
-            Ok(None) if good > 0 => break,
-            Ok(Some(header)) if good > 0 && header.total_bytes() > bytes.len() - good => break,
-            Ok(None) => "the file ends within a batch".into(),
-            Err(error) => error.to_string(),
-            Ok(Some(header)) => match check(&header, expected, &bytes[good..]) {
-                Ok(()) => {
-                    good += header.total_bytes();
-                    expected = header.next_offset();
-                    continue;
-                }
-                Err(why) => why,
+/// Reads batches of one segment; see [`LogReader::read`]. Empty if none ends behind `offset`.
+fn read_segment(
+    segment: &Arc<Segment>,
+    offset: Offset,
+    end: Offset,
+    max_bytes: u32,
+    wait: Wait,
+) -> Result<Option<Bytes>> {
+    let mut from = None;
+    loop {
+        // The length belongs to the index: both are taken under one lock.
+        let plan = |footer: &Footer| {
+            let from = from.unwrap_or_else(|| footer.index.floor(offset).position);
+            footer.index.blocks_from(from, u64::from(max_bytes), segment.len())
+        };
+        let blocks = match wait {
+            Wait::ForDisk => segment.with_footer(plan)?,
+            Wait::Never => match segment.with_footer_cached(plan) {
+                Some(blocks) => blocks,
+                None => return Ok(None),
             },
         };
-        if good > 0 {
-            // What is intact is served; the next read begins at the damage and says so.
-            break;
+        let Some(last) = blocks.last() else { return Ok(Some(Bytes::new())) };
+        let Some(bytes) = read_blocks(segment, &blocks, wait)? else { return Ok(None) };
+        if let Some(range) = pick(segment, &blocks, &bytes, offset, end, max_bytes)? {
+            return Ok(Some(Bytes::from(bytes).slice(range)));
         }
-        return Err(segment.corrupt(place, why));
+        // All of it lies before `offset`.
+        from = Some(last.end_position);
     }
-    bytes.truncate(good);
-    Ok(Bytes::from(bytes))
 }
 
-/// Why the first batch in `bytes` may not be served.
-fn check(header: &BatchHeader, expected: Offset, bytes: &[u8]) -> Result<(), String> {
-    if let Some(why) = misplaced(header, expected) {
-        return Err(why);
+/// The bytes of blocks that follow each other; `None` if that would have to wait.
+fn read_blocks(segment: &Arc<Segment>, blocks: &[Block], wait: Wait) -> Result<Option<Vec<u8>>> {
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(Some(Vec::new())) };
+    let from = first.place.position;
+    let mut bytes = vec![0; usize::try_from(last.end_position - from).unwrap_or(usize::MAX)];
+    let file = segment.file()?;
+    let read = match wait {
+        Wait::ForDisk => file.read_at(&mut bytes, from).map_err(|e| segment.read_error(e))?,
+        Wait::Never => match file.read_cached_at(&mut bytes, from).map_err(|e| segment.read_error(e))? {
+            Some(read) if read == bytes.len() => read,
+            _ => return Ok(None),
+        },
+    };
+    // A file that is too short is found by the check of its batches.
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+/// Which of `bytes`, the bytes of `blocks`, to return; `None` if all of them lie before `offset`.
+fn pick(
+    segment: &Segment,
+    blocks: &[Block],
+    bytes: &[u8],
+    offset: Offset,
+    end: Offset,
+    max_bytes: u32,
+) -> Result<Option<Range<usize>>> {
+    let mut picked: Option<Range<usize>> = None;
+    for block in blocks {
+        let at = (block.place.position - blocks[0].place.position) as usize;
+        let (batches, damage) = check_block(segment, block, bytes.get(at..).unwrap_or_default());
+        for (range, header) in batches {
+            if header.next_offset() <= offset {
+                continue;
+            }
+            let range = range.start + at..range.end + at;
+            let start = picked.as_ref().map_or(range.start, |picked| picked.start);
+            let fits = picked.is_none() || range.end - start <= max_bytes as usize;
+            if !fits || header.next_offset() > end {
+                return Ok(Some(picked.unwrap_or(0..0)));
+            }
+            picked = Some(start..range.end);
+        }
+        match damage {
+            // What is intact is served; the next read begins at the damage and says so.
+            Some(_) if picked.is_some() => return Ok(picked),
+            Some(error) => return Err(error),
+            None => {}
+        }
     }
-    let Some(batch) = bytes.get(..header.total_bytes()) else { return Err("the file ends within a batch".into()) };
-    verify_crc(batch).map_err(|error| error.to_string())
+    Ok(picked)
+}
+
+/// The batches of a block, as ranges of `bytes`, which begin where it does; and what is wrong with the one that follows
+/// the last of them.
+pub(super) fn check_block(
+    segment: &Segment,
+    block: &Block,
+    bytes: &[u8],
+) -> (Vec<(Range<usize>, BatchHeader)>, Option<Error>) {
+    let len = (block.end_position - block.place.position) as usize;
+    let mut batches = Vec::new();
+    let damaged = |at: usize, offset, why| {
+        let position = block.place.position + at as u64;
+        Some(segment.corrupt(Place { offset, position }, why))
+    };
+    let Some(bytes) = bytes.get(..len) else {
+        let why = format!("the file ends {} bytes into a block of {len}", bytes.len());
+        return (batches, damaged(0, block.place.offset, why));
+    };
+    let (mut at, mut heads, mut next) = (0, 0, block.place.offset);
+    while at < len {
+        let header = match BatchHeader::parse(&bytes[at..]) {
+            Ok(Some(header)) if header.total_bytes() <= len - at => header,
+            Ok(_) => {
+                return (Vec::new(), damaged(0, block.place.offset, "its batches do not end where it does".into()));
+            }
+            Err(error) => return (Vec::new(), damaged(0, block.place.offset, error.to_string())),
+        };
+        heads = crc32c::crc32c_append(heads, &bytes[at..at + BATCH_HEAD_BYTES]);
+        let range = at..at + header.total_bytes();
+        at = range.end;
+        batches.push((range, header));
+    }
+    if heads != block.headers_crc {
+        let why = format!("the heads of its batches have checksum {heads:08x}, not {:08x}", block.headers_crc);
+        return (Vec::new(), damaged(0, block.place.offset, why));
+    }
+    // The heads are right, and with them the checksum that each batch must have.
+    for (number, (range, header)) in batches.iter().enumerate() {
+        if let Err(error) = verify_crc(&bytes[range.clone()]) {
+            let damage = damaged(range.start, next, error.to_string());
+            batches.truncate(number);
+            return (batches, damage);
+        }
+        next = header.next_offset();
+    }
+    (batches, None)
 }

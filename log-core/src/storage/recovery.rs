@@ -1,36 +1,85 @@
 //! Opening a partition's log: what is there, what of it can be trusted, what has to go.
 //!
+//! After a clean close the checkpoint says it all: names, lengths, the end. The lengths are compared, no file is opened.
+//! Otherwise the directory is listed and put in order first ([`super::layout`]), then read:
+//!
 //! ```text
-//!                       durable point                     (from the checkpoint; may be older than the truth)
-//!   ──────────────────────────┼───────────────────────▶
-//!    headers are walked       │   every checksum is verified
-//!    a bad batch is damage:   │   a bad batch is a torn tail:
-//!    nothing is cut, the log  │   it and all behind it are cut, synced
-//!    opens read-only up to it │   and reported
+//!     sealed, in the        durable point                (both from the checkpoint; may be older than the truth)
+//!     checkpoint            │
+//!   ────────────────────────┼───────────────────────▶
+//!    trusted,  │ headers    │   every checksum is verified
+//!    not read  │ are walked │   a bad batch is a torn tail, if what follows is no more than may be unsynced:
+//!    a bad batch is damage: │   it and all behind it are cut, synced and reported
+//!    nothing is cut, the log│   otherwise it is damage
+//!    opens read-only up to it
 //! ```
-//! Without a durable point every checksum is verified, and a bad batch is a torn tail only if no valid batch follows
-//! it; otherwise it is damage. What is found above the durable point is synced before anyone sees it, so opening
-//! twice gives what opening once gave.
+//! When the checkpoint is damaged nothing is known of durability: every checksum is verified, and a bad batch is a torn tail
+//! only if no valid batch follows it.
 //!
-//! Later segments are removed from the last to the first, then the tail is cut, then all is synced: a crash in
-//! between leaves something that the same rule brings to the same end.
+//! What is found above the durable point is synced before anyone sees it, so opening twice gives what opening once gave.
+//! Later segments are removed from the last to the first, then the tail is cut, then all is synced: a crash in between
+//! leaves something that the same rule brings to the same end.
 //!
-//! Left out: footers and producer snapshots that would save the walk over sealed segments.
+//! What cannot be told: rot in the unsynced end of the log that meets an unclean stop looks like a torn tail. The
+//! checkpoint is synced as the log grows so that this end is short.
 
-use super::checkpoint::DurablePoint;
+use super::checkpoint::{Change, Checkpoint, CheckpointReport, DurablePoint, PartitionState, SealedSegment};
+use super::footer::Footer;
 use super::index::Place;
-use super::producers::Producers;
+use super::layout::{self, Layout};
+use super::log::LogConfig;
+use super::resources::Resources;
 use super::scan::{Check, Found};
-use super::segment::{Segment, base_of, path_of};
-use crate::env::{Disk, OpenMode};
+use super::segment::Segment;
+use super::snapshot;
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
-use crate::types::{Error, Offset, Result};
-use std::io::IoSlice;
+use crate::types::{Error, Flush, Offset, PartitionIndex, Result, Timestamp, TopicId, limits};
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes rewritten at once.
 const REWRITE_BYTES: usize = 1024 * 1024;
+/// The writer stops at the limit when it looks, and may have a write under way.
+const UNSYNCED_TAIL_BYTES_MAX: u64 = 2 * limits::UNSYNCED_BYTES_MAX;
+
+/// What the checkpoint knows of a partition when its log is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// What it says.
+    pub state: PartitionState,
+    /// How far that can be relied on.
+    pub trust: Trust,
+}
+
+impl Known {
+    /// What `checkpoint`, of which `report` was given when it was opened, knows of a partition.
+    pub fn of(checkpoint: &Checkpoint, report: &CheckpointReport, topic: TopicId, partition: PartitionIndex) -> Self {
+        let trust = match report {
+            CheckpointReport { damage: Some(_), .. } => Trust::Nothing,
+            CheckpointReport { clean: true, .. } => Trust::Clean,
+            _ => Trust::Sound,
+        };
+        Self { state: checkpoint.state(topic, partition).cloned().unwrap_or_default(), trust }
+    }
+
+    /// A partition that was just made: there is nothing to look for.
+    pub fn new_partition() -> Self {
+        Self { state: PartitionState::default(), trust: Trust::Clean }
+    }
+}
+
+/// How far a checkpoint can be relied on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// It was closed in order, and nobody has written since.
+    Clean,
+    /// It may be older than the truth.
+    #[default]
+    Sound,
+    /// It is damaged or lost: what it says of durability counts for nothing.
+    Nothing,
+}
 
 /// What opening a log found.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +88,8 @@ pub struct OpenReport {
     pub torn_tail: Option<TornTail>,
     /// Why the log takes no writes: [`Error::Corrupt`], below the durable point.
     pub damage: Option<Error>,
+    /// For the checkpoint.
+    pub changes: Vec<Change>,
 }
 
 /// A torn tail.
@@ -59,91 +110,327 @@ pub struct TornTail {
 /// A log as it was found and repaired.
 #[derive(Debug)]
 pub(super) struct Recovered {
-    /// In order; at least one.
+    /// In order.
     pub(super) segments: Vec<Arc<Segment>>,
-    pub(super) end: Place,
-    pub(super) producers: Producers,
-    pub(super) report: OpenReport,
+    /// The last of them, unless it is sealed.
+    pub(super) active: Option<Arc<Segment>>,
+    pub(super) durable: DurablePoint,
+    pub(super) log_start_offset: Offset,
 }
 
-/// Opens the log in `dir`, making it if it is missing.
-pub(super) fn recover(disk: &Arc<dyn Disk>, dir: &Path, durable: Option<DurablePoint>) -> Result<Recovered> {
-    let mut segments = find(disk, dir)?;
-    if segments.is_empty() && durable.is_none_or(|point| point.offset == 0) {
-        segments.push(create(disk, dir)?);
+/// Opens the log in `dir`.
+pub(super) fn recover(
+    resources: &Resources,
+    dir: &Path,
+    config: &LogConfig,
+    known: &Known,
+) -> Result<(Recovered, OpenReport)> {
+    if let Some(recovered) = open_clean(resources, dir, known) {
+        return Ok((recovered, OpenReport::default()));
     }
-    let mut walk = Walk { durable, expected: 0, producers: Producers::default(), trusted_segments: 0 };
-    let bad = walk.run(&segments)?;
-    let mut report = OpenReport::default();
-    if let Some(bad) = bad {
-        let is_damage = match durable {
-            Some(point) => bad.is_below(point, walk.expected),
-            None => a_valid_batch_follows(&segments, &bad)?,
-        };
-        let place = Place { offset: walk.expected, position: bad.position };
-        let path = bad.path(dir, &segments);
-        if is_damage {
-            let (position, offset) = (place.position, place.offset);
-            report.damage = Some(Error::Corrupt { path, position, offset, why: bad.why });
-            // Readers stop at the high watermark, so what lies behind stays as it is.
-            if segments.is_empty() {
-                segments.push(Arc::new(Segment::new(disk, dir, 0, 0)));
-            }
-            return Ok(Recovered { segments, end: place, producers: walk.producers, report });
+    let layout = layout::reconcile(resources, dir, known)?;
+    Recovery { resources, dir, config, known, expected: layout.start, walked: Vec::new() }.run(layout)
+}
+
+/// A log that was closed in order and whose files have the lengths that they had then.
+fn open_clean(resources: &Resources, dir: &Path, known: &Known) -> Option<Recovered> {
+    let PartitionState { durable, log_start_offset, sealed } = &known.state;
+    let point = match durable {
+        _ if known.trust != Trust::Clean => return None,
+        Some(point) if point.clean => *point,
+        // Nothing was ever appended.
+        None if sealed.is_empty() && *log_start_offset == 0 && !resources.disk().exists(dir) => {
+            DurablePoint { clean: true, ..DurablePoint::default() }
         }
-        let bytes = cut(disk, dir, &mut segments, &bad)?;
-        report.torn_tail = Some(TornTail { path, position: place.position, offset: place.offset, bytes, why: bad.why });
+        _ => return None,
+    };
+    let disk = resources.disk();
+    let mut segments = Vec::with_capacity(sealed.len() + 1);
+    for known in sealed {
+        let segment = Segment::new(&resources.files, dir, known.base, known.generation, known.bytes);
+        segment.seal();
+        segments.push(Arc::new(segment));
     }
-    if segments.is_empty() {
-        segments.push(create(disk, dir)?);
+    let active = Arc::new(Segment::new(&resources.files, dir, point.segment_base, 0, point.position));
+    // Whether it lists all of them.
+    let bases = sealed.iter().map(|sealed| sealed.base).chain([point.segment_base]);
+    let begins = bases.clone().next().is_some_and(|first| first <= *log_start_offset);
+    if !begins || !sealed.iter().zip(bases.skip(1)).all(|(sealed, next)| sealed.next_offset == next) {
+        return None;
     }
-    // An active segment that the durable point does not name may be empty, and its name not durable yet.
-    let active = segments.last().map_or(0, |last| last.base);
-    let above = |point: DurablePoint| point.offset < walk.expected || point.segment_base != active;
-    if report.torn_tail.is_some() || durable.is_none_or(above) {
-        let untrusted = walk.trusted_segments.min(segments.len() - 1);
-        for segment in &segments[untrusted..] {
+    // One of which nothing was written may not be there.
+    let has_active = point.position > 0 || (durable.is_some() && disk.exists(&active.path));
+    let active = has_active.then_some(active);
+    segments.extend(active.clone());
+    let fits = |segment: &Arc<Segment>| disk.len_of(&segment.path).is_ok_and(|len| len == segment.len());
+    segments.iter().all(fits).then_some(Recovered {
+        segments,
+        active,
+        durable: point,
+        log_start_offset: *log_start_offset,
+    })
+}
+
+struct Recovery<'a> {
+    resources: &'a Resources,
+    dir: &'a Path,
+    config: &'a LogConfig,
+    known: &'a Known,
+    /// The offset that the next batch must have.
+    expected: Offset,
+    /// Segments behind the sealed ones, with what was found in them.
+    walked: Vec<Walked>,
+}
+
+/// A segment that was read, up to where it is right.
+struct Walked {
+    segment: Arc<Segment>,
+    footer: Footer,
+    /// Whether all of it lies below the durable point.
+    is_trusted: bool,
+}
+
+/// Where the batches stop being what they should be.
+struct Bad {
+    place: Place,
+    /// The number of the segment behind the sealed ones; one too many if the next one is missing.
+    segment: usize,
+    segment_base: Offset,
+    path: PathBuf,
+    why: String,
+}
+
+impl Recovery<'_> {
+    fn durable(&self) -> Option<DurablePoint> {
+        match self.known.trust {
+            Trust::Nothing => None,
+            // No entry: nothing was synced.
+            _ => Some(self.known.state.durable.unwrap_or_default()),
+        }
+    }
+
+    fn run(mut self, layout: Layout) -> Result<(Recovered, OpenReport)> {
+        let Layout { start, end_of_sealed, sealed, rest, missing } = layout;
+        let log_start_offset = self.known.state.log_start_offset.max(start);
+        let mut report = OpenReport::default();
+        let bad = match missing {
+            Some((path, offset, why)) => {
+                self.expected = offset;
+                report.damage = Some(Error::Corrupt { path, position: 0, offset, why });
+                None
+            }
+            None => {
+                self.expected = end_of_sealed;
+                self.walk(&rest)?
+            }
+        };
+        if let Some(bad) = bad {
+            if self.is_damage(&bad, &rest[bad.segment..])? {
+                let Place { offset, position } = bad.place;
+                report.damage = Some(Error::Corrupt { path: bad.path, position, offset, why: bad.why });
+            } else {
+                report.torn_tail = Some(self.cut(bad, &rest)?);
+            }
+        }
+        if report.damage.is_some() {
+            // Readers stop at the high watermark, so what lies behind stays as it is.
+            let walked = self.walked.into_iter().map(|walked| walked.segment);
+            let segments = sealed.into_iter().chain(walked).collect();
+            let durable = DurablePoint { offset: self.expected, ..self.known.state.durable.unwrap_or_default() };
+            let log_start_offset = log_start_offset.min(self.expected);
+            return Ok((Recovered { segments, active: None, durable, log_start_offset }, report));
+        }
+        self.make_durable(report.torn_tail.is_some())?;
+        let recovered = self.finish(sealed, log_start_offset, &mut report)?;
+        Ok((recovered, report))
+    }
+
+    /// Reads the segments behind the sealed ones and what is to be known of each. Stops where something is wrong.
+    fn walk(&mut self, rest: &[Arc<Segment>]) -> Result<Option<Bad>> {
+        for (number, segment) in rest.iter().enumerate() {
+            if segment.base != self.expected {
+                let why = format!("no segment begins at offset {}; the next begins at {}", self.expected, segment.base);
+                let place = Place { offset: self.expected, position: 0 };
+                let (segment_base, path) = (segment.base, segment.path.clone());
+                return Ok(Some(Bad { place, segment: number, segment_base, path, why }));
+            }
+            if let Some((position, why)) = self.walk_one(segment)? {
+                let place = Place { offset: self.expected, position };
+                let (segment_base, path) = (segment.base, segment.path.clone());
+                return Ok(Some(Bad { place, segment: number, segment_base, path, why }));
+            }
+        }
+        let (base, position, path) = match self.walked.last() {
+            Some(Walked { segment, .. }) => (segment.base, segment.len(), segment.path.clone()),
+            None => (self.expected, 0, self.dir.to_owned()),
+        };
+        let place = Place { offset: self.expected, position };
+        let Some(point) = self.durable().filter(|point| point.is_above(base, place)) else { return Ok(None) };
+        // An empty segment may be missing: its name need not have been durable.
+        if self.expected == point.offset && (point.segment_base, point.position) == (point.offset, 0) {
+            return Ok(None);
+        }
+        let why = format!("the log ends at offset {} and was durable to offset {}", self.expected, point.offset);
+        Ok(Some(Bad { place, segment: rest.len(), segment_base: base, path, why }))
+    }
+
+    /// Reads one segment; the position and the reason if something is wrong.
+    fn walk_one(&mut self, segment: &Arc<Segment>) -> Result<Option<(u64, String)>> {
+        let mut footer = Footer::new(segment.base, segment.generation, Timestamp(0));
+        let mut scanner = segment.scan(Place { offset: segment.base, position: 0 })?;
+        let (mut position, mut wrong) = (0, None);
+        loop {
+            let place = Place { offset: self.expected, position };
+            let point = self.durable().filter(|point| point.is_above(segment.base, place));
+            let check = if point.is_some() { Check::Header } else { Check::Checksum };
+            match scanner.next(check).map_err(|e| segment.read_error(e))? {
+                Found::End { .. } => break,
+                Found::Bad { why, .. } => {
+                    wrong = Some((position, why));
+                    break;
+                }
+                Found::Batch { place, header, head } => {
+                    let behind = place.position + header.total_bytes() as u64;
+                    let end = Place { offset: header.next_offset(), position: behind };
+                    if let Some(why) = point.and_then(|point| point.contradicts(segment.base, end)) {
+                        wrong = Some((position, why));
+                        break;
+                    }
+                    footer.push(place.position, &header, &head, header.max_timestamp);
+                    (position, self.expected) = (behind, header.next_offset());
+                }
+            }
+        }
+        let end = Place { offset: self.expected, position };
+        let is_trusted = self.durable().is_some_and(|point| point.is_above(segment.base, end));
+        let segment = if wrong.is_some() {
+            // As long as it is right.
+            Arc::new(Segment::new(&self.resources.files, self.dir, segment.base, segment.generation, position))
+        } else {
+            segment.clone()
+        };
+        segment.set_footer(footer.clone());
+        self.walked.push(Walked { segment, footer, is_trusted });
+        Ok(wrong)
+    }
+
+    /// Whether what is wrong lies where nothing may be wrong. `behind` begins with the segment that it is in.
+    fn is_damage(&self, bad: &Bad, behind: &[Arc<Segment>]) -> Result<bool> {
+        let Some(point) = self.durable() else { return a_valid_batch_follows(bad, behind) };
+        if point.is_above(bad.segment_base, bad.place) {
+            return Ok(true);
+        }
+        Ok(self.config.flush != Flush::Os && bytes_behind(bad, behind)? > UNSYNCED_TAIL_BYTES_MAX)
+    }
+
+    /// Removes everything from `bad` on. Synced by the caller.
+    fn cut(&mut self, bad: Bad, rest: &[Arc<Segment>]) -> Result<TornTail> {
+        let disk = self.resources.disk();
+        let mut bytes = 0;
+        // A segment of which nothing is left goes too.
+        let keep = bad.segment + usize::from(bad.place.position > 0);
+        for segment in rest[keep..].iter().rev() {
+            bytes += segment.len();
+            disk.remove_file(&segment.path).map_err(|e| Error::io("remove", &segment.path, e))?;
+        }
+        self.walked.truncate(keep);
+        if bad.place.position > 0
+            && let Some(Walked { segment, .. }) = self.walked.last()
+        {
+            let before = disk.len_of(&segment.path).map_err(|e| Error::io("look at", &segment.path, e))?;
+            bytes += before.saturating_sub(bad.place.position);
+            segment.file()?.set_len(bad.place.position).map_err(|e| Error::io("cut", &segment.path, e))?;
+        }
+        tracing::warn!(dir = %self.dir.display(), bytes, why = %bad.why, "cut a torn tail");
+        let Place { offset, position } = bad.place;
+        Ok(TornTail { path: bad.path, position, offset, bytes, why: bad.why })
+    }
+
+    /// Syncs what was not known to be durable.
+    fn make_durable(&self, was_cut: bool) -> Result<()> {
+        let durable = self.durable();
+        // An active segment that the durable point does not name may be empty, and its name not durable yet.
+        let active = self.walked.last().map(|walked| walked.segment.base);
+        let above =
+            |point: DurablePoint| point.offset < self.expected || active.is_some_and(|base| base != point.segment_base);
+        // Without a point not even the names of an empty log need be durable.
+        let is_known = self.known.state.durable.is_some() || self.walked.is_empty();
+        if is_known && !was_cut && !durable.is_none_or(above) {
+            return Ok(());
+        }
+        let error = |e| Error::io("sync", self.dir, e);
+        for (number, Walked { segment, is_trusted, .. }) in self.walked.iter().enumerate() {
+            if *is_trusted && number + 1 < self.walked.len() {
+                continue;
+            }
             let from = durable.filter(|point| point.segment_base == segment.base).map_or(0, |point| point.position);
-            rewrite(segment, from)?;
+            if self.config.flush != Flush::Os {
+                rewrite(segment, from)?;
+            }
             segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
         }
-        disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+        let disk = self.resources.disk();
+        if disk.exists(self.dir) {
+            // A log that was durable once had the names on the way to it synced before that.
+            let levels = if durable.is_none_or(|point| point.offset == 0) { 3 } else { 1 };
+            for dir in self.dir.ancestors().take(levels) {
+                disk.sync_dir(dir).map_err(error)?;
+            }
+        }
+        Ok(())
     }
-    // A log that was durable once had its names synced before that.
-    if durable.is_none_or(|point| point.offset == 0) {
-        sync_names(disk, dir)?;
-    }
-    let end = Place { offset: walk.expected, position: segments.last().map_or(0, |last| last.len()) };
-    Ok(Recovered { segments, end, producers: walk.producers, report })
-}
 
-/// The segments in `dir` by base offset, with the sizes of their files.
-fn find(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<Arc<Segment>>> {
-    if !disk.exists(dir) {
-        disk.create_dir_all(dir).map_err(|e| super::write_error("create", dir, 0, e))?;
+    /// Seals what was walked but for the last, and says what the checkpoint does not know.
+    fn finish(self, sealed: Vec<Arc<Segment>>, log_start_offset: Offset, report: &mut OpenReport) -> Result<Recovered> {
+        let mut segments = sealed;
+        if self.known.trust == Trust::Nothing {
+            report.changes.push(Change::Segments { from: 0, to: Offset::MAX, with: Vec::new() });
+            report.changes.push(Change::LogStart(log_start_offset));
+        }
+        let count = self.walked.len();
+        let mut active = None;
+        for (number, Walked { segment, footer, .. }) in self.walked.into_iter().enumerate() {
+            if number + 1 < count || segment.generation > 0 {
+                let next_offset = footer.next_offset;
+                let (path, file) = segment.write_footer()?;
+                file.sync_data().map_err(|e| Error::io("sync", path, e))?;
+                segment.seal();
+                let (base, generation, bytes) = (segment.base, segment.generation, segment.len());
+                let with = vec![SealedSegment { base, generation, bytes, next_offset }];
+                report.changes.push(Change::Segments { from: base, to: base + 1, with });
+            } else {
+                if self.known.state.sealed.last().is_some_and(|last| last.base >= segment.base) {
+                    let (from, to) = (segment.base, Offset::MAX);
+                    report.changes.push(Change::Segments { from, to, with: Vec::new() });
+                }
+                active = Some(segment.clone());
+            }
+            segments.push(segment);
+        }
+        // They speak of what is not there any more, or may not be what is there next.
+        let disk = self.resources.disk();
+        if let Some(active) = &active {
+            active.remove_footer()?;
+        }
+        snapshot::remove_above(disk, self.dir, self.expected)?;
+        let durable = DurablePoint {
+            offset: self.expected,
+            segment_base: active.as_ref().map_or(self.expected, |active| active.base),
+            position: active.as_ref().map_or(0, |active| active.len()),
+            clean: segments.is_empty() && self.expected == 0,
+        };
+        let known = self.known.state.durable.map(|point| DurablePoint { clean: false, ..point });
+        if known != Some(durable) && !durable.clean {
+            report.changes.push(Change::Durable(durable));
+        }
+        Ok(Recovered { segments, active, durable, log_start_offset: log_start_offset.min(self.expected) })
     }
-    let mut bases: Vec<Offset> =
-        disk.list(dir).map_err(|e| Error::io("list", dir, e))?.iter().filter_map(|name| base_of(name)).collect();
-    bases.sort_unstable();
-    let segment = |base| {
-        let path = path_of(dir, base);
-        let len =
-            disk.open(&path, OpenMode::Read).and_then(|file| file.len()).map_err(|e| Error::io("open", path, e))?;
-        Ok(Arc::new(Segment::new(disk, dir, base, len)))
-    };
-    bases.into_iter().map(segment).collect()
-}
-
-/// The first segment of a new log.
-fn create(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Arc<Segment>> {
-    let segment = Segment::create(disk, dir, 0).map_err(|e| super::write_error("create", path_of(dir, 0), 0, e))?;
-    Ok(Arc::new(segment))
 }
 
 /// Writes what lies from `from` to the end of a segment once more, unchanged. If the last process ended because a sync
 /// had failed, these bytes may be in the page cache and nowhere else, marked as clean: then only this makes the next
 /// sync write them.
-fn rewrite(segment: &Segment, from: u64) -> Result<()> {
+fn rewrite(segment: &Arc<Segment>, from: u64) -> Result<()> {
     let (file, end) = (segment.file()?, segment.len());
     let mut chunk = vec![0; REWRITE_BYTES.min(usize::try_from(end.saturating_sub(from)).unwrap_or(REWRITE_BYTES))];
     let mut position = from;
@@ -160,147 +447,44 @@ fn rewrite(segment: &Segment, from: u64) -> Result<()> {
     Ok(())
 }
 
-/// Makes the names on the way to the log durable: its segments, the partition in its topic, the topic.
-fn sync_names(disk: &Arc<dyn Disk>, dir: &Path) -> Result<()> {
-    for dir in dir.ancestors().take(3) {
-        disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
-    }
-    Ok(())
-}
-
-/// Where the batches stop being what they should be.
-struct Bad {
-    /// The number of the segment; one too many if the next one is missing.
-    segment: usize,
-    position: u64,
-    /// The base offset that the segment should have, and the one it has.
-    base: Offset,
-    found_base: Offset,
-    why: String,
-}
-
-impl Bad {
-    fn is_below(&self, point: DurablePoint, offset: Offset) -> bool {
-        point.is_above(self.found_base, Place { offset, position: self.position })
-    }
-
-    fn path(&self, dir: &Path, segments: &[Arc<Segment>]) -> PathBuf {
-        match segments.get(self.segment) {
-            Some(segment) if segment.base == self.base => segment.path.clone(),
-            _ => path_of(dir, self.base),
-        }
-    }
-}
-
-struct Walk {
-    durable: Option<DurablePoint>,
-    /// The offset that the next batch must have.
-    expected: Offset,
-    producers: Producers,
-    /// Segments that lie below the durable point whole.
-    trusted_segments: usize,
-}
-
-impl Walk {
-    /// Reads all segments, builds their indexes and the producers. Stops where something is wrong.
-    fn run(&mut self, segments: &[Arc<Segment>]) -> Result<Option<Bad>> {
-        for (number, segment) in segments.iter().enumerate() {
-            if segment.base != self.expected {
-                let why = format!("no segment begins at offset {}; the next begins at {}", self.expected, segment.base);
-                return Ok(Some(Bad {
-                    segment: number,
-                    position: 0,
-                    base: self.expected,
-                    found_base: segment.base,
-                    why,
-                }));
-            }
-            if let Some((position, why)) = self.segment(segment)? {
-                return Ok(Some(Bad { segment: number, position, base: segment.base, found_base: segment.base, why }));
-            }
-            if self.is_trusted(segment.base, segment.len()) {
-                self.trusted_segments = number + 1;
-            }
-        }
-        let (base, position) = segments.last().map_or((0, 0), |last| (last.base, last.len()));
-        let Some(point) = self.durable.filter(|_| self.is_trusted(base, position)) else { return Ok(None) };
-        // An empty segment may be missing: its name need not have been durable.
-        if self.expected == point.offset && (point.segment_base, point.position) == (point.offset, 0) {
-            return Ok(None);
-        }
-        let why = format!("the log ends at offset {} and was durable to offset {}", self.expected, point.offset);
-        Ok(Some(Bad { segment: segments.len().saturating_sub(1), position, base, found_base: base, why }))
-    }
-
-    /// Whether what is expected next at `position` of a segment was durable.
-    fn is_trusted(&self, segment_base: Offset, position: u64) -> bool {
-        let place = Place { offset: self.expected, position };
-        self.durable.is_some_and(|point| point.is_above(segment_base, place))
-    }
-
-    /// Reads one segment; the position and the reason if something is wrong.
-    fn segment(&mut self, segment: &Segment) -> Result<Option<(u64, String)>> {
-        let mut scanner = segment.scan(Place { offset: segment.base, position: 0 })?;
-        let mut position = 0;
-        loop {
-            let point = self.durable.filter(|_| self.is_trusted(segment.base, position));
-            let check = if point.is_some() { Check::Header } else { Check::Checksum };
-            match scanner.next(check).map_err(|e| segment.read_error(e))? {
-                Found::End { .. } => return Ok(None),
-                Found::Bad { place, why } => return Ok(Some((place.position, why))),
-                Found::Batch { place, header, bytes } => {
-                    position = place.position + header.total_bytes() as u64;
-                    let end = Place { offset: header.next_offset(), position };
-                    if let Some(why) = point.and_then(|point| point.contradicts(segment.base, end)) {
-                        return Ok(Some((place.position, why)));
-                    }
-                    segment.push(place.position, &header, bytes);
-                    self.producers.remember(&header, header.max_timestamp);
-                    self.expected = end.offset;
-                }
-            }
-        }
-    }
-}
-
-/// Removes everything from `bad` on; how many bytes that were. Synced by the caller.
-fn cut(disk: &Arc<dyn Disk>, dir: &Path, segments: &mut Vec<Arc<Segment>>, bad: &Bad) -> Result<u64> {
-    let mut bytes = 0;
-    // A segment of which nothing is left goes too, unless it is the one that a log begins with.
-    let keep = if bad.position > 0 || (bad.base == 0 && segments[bad.segment].base == 0) {
-        bad.segment + 1
-    } else {
-        bad.segment
-    };
-    while segments.len() > keep
-        && let Some(segment) = segments.pop()
-    {
-        bytes += segment.len();
-        disk.remove_file(&segment.path).map_err(|e| Error::io("remove", &segment.path, e))?;
-    }
-    if let Some(segment) = segments.get(bad.segment) {
-        bytes += segment.len() - bad.position;
-        segment.file()?.set_len(bad.position).map_err(|e| Error::io("cut", &segment.path, e))?;
-        segment.cut(bad.position);
-    }
-    tracing::warn!(dir = %dir.display(), bytes, why = %bad.why, "cut a torn tail");
-    Ok(bytes)
-}
-
-/// Whether any whole batch with a right checksum lies behind `bad`, at whatever position.
-fn a_valid_batch_follows(segments: &[Arc<Segment>], bad: &Bad) -> Result<bool> {
-    for (number, segment) in segments.iter().enumerate().skip(bad.segment) {
-        let from = if number == bad.segment { bad.position } else { 0 };
+/// Calls `each` with the bytes of every segment of `behind`, from the bad place on, until it returns true.
+fn bytes_from(bad: &Bad, behind: &[Arc<Segment>], mut each: impl FnMut(&[u8]) -> bool) -> Result<bool> {
+    for segment in behind {
+        let from = if segment.base == bad.segment_base { bad.place.position } else { 0 };
         let mut bytes = vec![0; usize::try_from(segment.len().saturating_sub(from)).unwrap_or(0)];
-        let read = segment.file()?.read_at(&mut bytes, from).map_err(|e| segment.read_error(e))?;
-        let is_batch = |at: usize| {
-            let Ok(Some(header)) = BatchHeader::parse(&bytes[at..read]) else { return false };
-            let end = at + header.total_bytes();
-            header.base_offset >= bad.base && end <= read && verify_crc(&bytes[at..end]).is_ok()
+        let read = match segment.file()?.read_at(&mut bytes, from) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(segment.read_error(error)),
         };
-        if (0..read.saturating_sub(BATCH_HEADER_BYTES - 1)).any(is_batch) {
+        if each(&bytes[..read]) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Bytes from the bad place to the last one that is not zero.
+fn bytes_behind(bad: &Bad, behind: &[Arc<Segment>]) -> Result<u64> {
+    let (mut before, mut last) = (0, 0);
+    bytes_from(bad, behind, |bytes| {
+        if let Some(at) = bytes.iter().rposition(|byte| *byte != 0) {
+            last = before + at as u64 + 1;
+        }
+        before += bytes.len() as u64;
+        false
+    })?;
+    Ok(last)
+}
+
+/// Whether any whole batch with a right checksum lies behind the bad place, at whatever position.
+fn a_valid_batch_follows(bad: &Bad, behind: &[Arc<Segment>]) -> Result<bool> {
+    bytes_from(bad, behind, |bytes| {
+        let is_batch = |at: usize| {
+            let Ok(Some(header)) = BatchHeader::parse(&bytes[at..]) else { return false };
+            let end = at + header.total_bytes();
+            header.base_offset >= bad.place.offset && end <= bytes.len() && verify_crc(&bytes[at..end]).is_ok()
+        };
+        (0..bytes.len().saturating_sub(BATCH_HEADER_BYTES - 1)).any(is_batch)
+    })
 }

@@ -2,13 +2,9 @@
 
 use super::index::Place;
 use crate::env::File;
-use crate::record::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
-use crate::types::Offset;
+use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, BatchHeader, verify_crc};
 use std::io;
 use std::sync::Arc;
-
-/// The leader epoch that every batch is stamped with: one node has led it since the beginning.
-pub(super) const LEADER_EPOCH: i32 = 0;
 
 /// Bytes read at once where headers suffice.
 const HEADERS_CHUNK_BYTES: usize = 64 * 1024;
@@ -26,9 +22,9 @@ pub(super) enum Check {
 
 /// What a scan finds next.
 #[derive(Debug)]
-pub(super) enum Found<'a> {
-    /// A batch; `bytes` are all of it if its checksum was asked for, else its header.
-    Batch { place: Place, header: BatchHeader, bytes: &'a [u8] },
+pub(super) enum Found {
+    /// A batch; `head` is the part of its header that its checksum does not cover.
+    Batch { place: Place, header: BatchHeader, head: [u8; BATCH_HEAD_BYTES] },
     /// Nothing follows. The place is where the next batch goes.
     End { place: Place },
     /// What follows is not the batch that should be there. A scan stays here.
@@ -40,19 +36,23 @@ pub(super) enum Found<'a> {
 pub(super) struct Scanner {
     file: Arc<dyn File>,
     next: Place,
+    /// Of the batch before; epochs only grow.
+    leader_epoch: i32,
     end: u64,
+    /// Whether offsets may be missing between batches.
+    has_gaps: bool,
     chunk: Vec<u8>,
     chunk_position: u64,
 }
 
 impl Scanner {
     /// Starts at a batch boundary; `end` is how far the file is to be believed, in bytes.
-    pub(super) const fn new(file: Arc<dyn File>, from: Place, end: u64) -> Self {
-        Self { file, next: from, end, chunk: Vec::new(), chunk_position: 0 }
+    pub(super) const fn new(file: Arc<dyn File>, from: Place, end: u64, has_gaps: bool) -> Self {
+        Self { file, next: from, leader_epoch: 0, end, has_gaps, chunk: Vec::new(), chunk_position: 0 }
     }
 
     /// The next batch. An error is one of reading, not of what was read.
-    pub(super) fn next(&mut self, check: Check) -> io::Result<Found<'_>> {
+    pub(super) fn next(&mut self, check: Check) -> io::Result<Found> {
         let place = self.next;
         let left = self.end.saturating_sub(place.position);
         if left == 0 {
@@ -64,7 +64,7 @@ impl Scanner {
             Ok(None) => return bad(format!("{left} bytes are less than a batch header")),
             Err(error) => return bad(error.to_string()),
         };
-        if let Some(why) = misplaced(&header, place.offset) {
+        if let Some(why) = self.misplaced(&header) {
             return bad(why);
         }
         if header.total_bytes() as u64 > left {
@@ -80,10 +80,20 @@ impl Scanner {
         {
             return bad(error.to_string());
         }
+        let head = *bytes.first_chunk().expect("a header is longer than its head");
+        self.leader_epoch = header.leader_epoch;
         self.next = Place { offset: header.next_offset(), position: place.position + header.total_bytes() as u64 };
-        // The same bytes again: the borrow above ended so that `self.next` could be set.
-        let bytes = self.bytes_at(place.position, wanted, check)?;
-        Ok(Found::Batch { place, header, bytes })
+        Ok(Found::Batch { place: Place { offset: header.base_offset, ..place }, header, head })
+    }
+
+    /// Why a batch is not one that can come next, if it is not. Its checksum does not cover these fields.
+    fn misplaced(&self, header: &BatchHeader) -> Option<String> {
+        let (found, expected) = (header.base_offset, self.next.offset);
+        if found < expected || (found > expected && !self.has_gaps) {
+            return Some(format!("a batch begins at offset {found} where {expected} was expected"));
+        }
+        let (found, before) = (header.leader_epoch, self.leader_epoch);
+        (found < before).then(|| format!("a batch of leader epoch {found} follows one of {before}"))
     }
 
     /// `len` bytes at `position`, fewer at the end.
@@ -107,13 +117,4 @@ impl Scanner {
         let end = self.chunk.len().min(start + len);
         Ok(&self.chunk[start.min(end)..end])
     }
-}
-
-/// Why a batch is not the one that belongs at `expected`, if it is not. The checksum does not cover these fields.
-pub(super) fn misplaced(header: &BatchHeader, expected: Offset) -> Option<String> {
-    if header.base_offset != expected {
-        return Some(format!("a batch begins at offset {} where {expected} was expected", header.base_offset));
-    }
-    (header.leader_epoch != LEADER_EPOCH)
-        .then(|| format!("a batch has leader epoch {} and {LEADER_EPOCH} was expected", header.leader_epoch))
 }

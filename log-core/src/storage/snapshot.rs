@@ -21,8 +21,8 @@
 //!       each transaction that was aborted in the active segment (32): producer id i64, first offset i64,
 //!          marker's offset i64, last stable offset behind it i64
 //! ```
-//! A snapshot is written to `….snap.new`, synced and renamed; its name is not synced, for it may go missing. It is
-//! never evidence against the log: one that does not decode is reported, and an older one is used or none. So one that
+//! A snapshot is written to `….snap.new` and renamed; it is synced with the log, for it may go missing. It is never
+//! evidence against the log: one that does not decode is reported, and an older one is used or none. So one that
 //! speaks of batches that the log has lost or cut must go before others take their offsets: [`remove_above`].
 //!
 //! Decoding takes any bytes. Counts are checked against the bytes that are there before anything is allocated, and
@@ -33,7 +33,7 @@ use super::producers::{BATCHES_REMEMBERED, Producer, Producers, Remembered, Reme
 use super::state::State;
 use super::transactions::AbortedTransaction;
 use super::write_error;
-use crate::env::{Disk, OpenMode};
+use crate::env::{Disk, File, OpenMode};
 use crate::types::{Error, Offset, Result, Timestamp, limits};
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
@@ -50,9 +50,9 @@ const PRODUCER_BYTES_MIN: usize = 32;
 const DECIDED_BYTES: usize = 16;
 const ABORTED_BYTES: usize = 32;
 
-/// Writes the state as a snapshot into `dir`, durable but for its name. [`Error::InvalidRequest`] if it is above
-/// [`limits::SNAPSHOT_BYTES_MAX`]; a log does well without.
-pub(super) fn write(disk: &Arc<dyn Disk>, dir: &Path, state: &State) -> Result<()> {
+/// Writes the state as a snapshot into `dir` and returns the file, neither it nor its name synced.
+/// [`Error::InvalidRequest`] if it is above [`limits::SNAPSHOT_BYTES_MAX`]; a log does well without.
+pub(super) fn write(disk: &Arc<dyn Disk>, dir: &Path, state: &State) -> Result<(PathBuf, Arc<dyn File>)> {
     let bytes = encode(state);
     let path = path_of(dir, state.next_offset);
     if bytes.len() as u64 > limits::SNAPSHOT_BYTES_MAX {
@@ -64,8 +64,8 @@ pub(super) fn write(disk: &Arc<dyn Disk>, dir: &Path, state: &State) -> Result<(
     let file = disk.open(&new, OpenMode::ReadWrite).map_err(error)?;
     file.set_len(0).map_err(error)?;
     file.write_at(&[IoSlice::new(&bytes)], 0).map_err(error)?;
-    file.sync_data().map_err(|e| Error::io("sync", &new, e))?;
-    disk.rename(&new, &path).map_err(|e| write_error("rename", &new, 0, e))
+    disk.rename(&new, &path).map_err(|e| write_error("rename", &new, 0, e))?;
+    Ok((path, file))
 }
 
 /// The newest snapshot in `dir` at or below `upto` that decodes, and why newer ones did not ([`Error::Corrupt`],

@@ -10,9 +10,9 @@
 
 use super::epochs::LeaderEpochs;
 use super::producers::Producers;
-use super::transactions::{AbortedTransaction, collect_overlapping};
+use super::transactions::AbortedTransaction;
 use crate::record::{BatchHeader, ControlRecord};
-use crate::types::{Offset, OffsetRange, Timestamp};
+use crate::types::{Offset, Timestamp};
 
 /// The state of a log at an offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,12 +48,6 @@ impl State {
     /// segments calls it where each ends.
     pub(super) fn roll(&mut self) -> Vec<AbortedTransaction> {
         std::mem::take(&mut self.aborted)
-    }
-
-    /// Adds to `found` the aborted transactions of the active segment that a reader of `range` has to be told of;
-    /// whether that is all there can be.
-    pub(super) fn collect_overlapping(&self, range: OffsetRange, found: &mut Vec<AbortedTransaction>) -> bool {
-        collect_overlapping(&self.aborted, range, found)
     }
 
     /// Where readers of committed records stop, held to the log start offset, which may have passed the first record

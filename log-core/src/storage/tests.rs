@@ -9,7 +9,7 @@ mod sequences;
 use super::*;
 use crate::env::{Disk, SimDisk};
 use crate::record::{BatchBuilder, Compression, ProducerStamp, Record, StoredRecord, records};
-use crate::types::{Flush, Offset, Timestamp, TopicId, TopicName, TopicPartition};
+use crate::types::{Flush, Offset, Result, Timestamp, TopicId, TopicName, TopicPartition, limits};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const TOPIC: TopicId = TopicId(uuid::Uuid::from_u128(7));
 
 fn config(segment_bytes: u64) -> LogConfig {
     let partition = TopicPartition::new(TopicName::new("t").unwrap(), 0);
-    LogConfig { partition, flush: Flush::Durable, segment_bytes }
+    LogConfig { partition, flush: Flush::Durable, segment_bytes, segment_age: limits::SEGMENT_AGE_DEFAULT }
 }
 
 /// A batch of one record for each value; timestamps are 1000 + 10 for each record.
@@ -38,6 +38,9 @@ fn stamped(values: &[&str], stamp: Option<ProducerStamp>) -> Bytes {
     builder.finish()
 }
 
+/// The wall clock of every append.
+const NOW: Timestamp = Timestamp(1000);
+
 /// A data directory with one partition, opened as a broker does it.
 struct Opened {
     dir: DataDir,
@@ -47,14 +50,16 @@ struct Opened {
 }
 
 impl Opened {
-    fn try_open(disk: &Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> crate::types::Result<Self> {
+    fn try_open(disk: &Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> Result<Self> {
         let dir = DataDir::open(disk.clone(), root)?;
-        let (mut checkpoint, _) = dir.checkpoint()?;
-        let point = checkpoint.point(TOPIC, 0);
+        let (mut checkpoint, found) = dir.checkpoint()?;
+        let known = Known::of(&checkpoint, &found, TOPIC, 0);
         let (log, report) =
-            PartitionLog::open(disk.clone(), &dir.partition_dir(TOPIC, 0), config(segment_bytes), point)?;
-        if let Some(point) = log.durable_point() {
-            checkpoint.record(&[(TOPIC, 0, point)])?;
+            PartitionLog::open(dir.resources(), &dir.partition_dir(TOPIC, 0), config(segment_bytes), &known)?;
+        note(&mut checkpoint, report.changes.clone())?;
+        checkpoint.sync()?;
+        if report.damage.is_none() {
+            checkpoint.reconciled()?;
         }
         Ok(Self { dir, checkpoint, log, report })
     }
@@ -63,18 +68,24 @@ impl Opened {
         Self::try_open(&shared(disk), Path::new("/data"), segment_bytes).unwrap()
     }
 
-    fn sync(&mut self) -> crate::types::Result<()> {
-        self.log.sync()?;
-        let point = self.log.durable_point();
-        self.checkpoint.record(&point.map(|point| (TOPIC, 0, point)).into_iter().collect::<Vec<_>>())
+    fn append(&mut self, batch: &Bytes) -> Result<Appended> {
+        self.log.append(batch, NOW)
     }
 
-    fn close(mut self) -> crate::types::Result<()> {
-        if let Some(point) = self.log.close()? {
-            self.checkpoint.record(&[(TOPIC, 0, point)])?;
-        }
+    fn sync(&mut self) -> Result<()> {
+        let changes = self.log.sync()?;
+        note(&mut self.checkpoint, changes)
+    }
+
+    fn close(mut self) -> Result<()> {
+        let changes = self.log.close()?;
+        note(&mut self.checkpoint, changes)?;
         self.checkpoint.close()
     }
+}
+
+fn note(checkpoint: &mut Checkpoint, changes: Vec<Change>) -> Result<()> {
+    checkpoint.append(&changes.into_iter().map(|change| (TOPIC, 0, change)).collect::<Vec<_>>())
 }
 
 fn shared(disk: &SimDisk) -> Arc<dyn Disk> {
@@ -82,7 +93,7 @@ fn shared(disk: &SimDisk) -> Arc<dyn Disk> {
 }
 
 /// All readable records, read in steps of `max_bytes`.
-fn read_all(reader: &LogReader, max_bytes: u32) -> crate::types::Result<Vec<StoredRecord>> {
+fn read_all(reader: &LogReader, max_bytes: u32) -> Result<Vec<StoredRecord>> {
     let offsets = reader.offsets();
     assert!(offsets.is_valid(), "{offsets:?}");
     let mut all: Vec<StoredRecord> = Vec::new();
@@ -105,9 +116,19 @@ fn values(reader: &LogReader) -> Vec<String> {
     read_all(reader, 1 << 20).unwrap().into_iter().map(text).collect()
 }
 
+/// The segments' files.
 fn partition_files(disk: &SimDisk) -> Vec<PathBuf> {
     let dir = Path::new("/data/t").join(TOPIC.to_string()).join("0");
-    disk.list(&dir).unwrap().into_iter().map(|name| dir.join(name)).collect()
+    let names = disk.list(&dir).unwrap().into_iter().filter(|name| name.extension().is_some_and(|e| e == "log"));
+    names.map(|name| dir.join(name)).collect()
+}
+
+/// Leaves `room` more bytes on the disk.
+fn fill(disk: &SimDisk, room: u64) {
+    const LARGE: u64 = 1 << 40;
+    disk.set_capacity(Some(LARGE));
+    let used = LARGE - disk.free_bytes(Path::new("/")).unwrap();
+    disk.set_capacity(Some(used + room));
 }
 
 /// The next offset, which is also how many records there are.

@@ -52,6 +52,7 @@ pub(super) fn collect_overlapping(
 
 /// Those of `segments`, each in the order of markers and older ones first, that a reader of `range` has to be told
 /// of, by first offset as Kafka's clients want them.
+#[cfg(test)]
 pub(super) fn overlapping<'a>(
     segments: impl IntoIterator<Item = &'a [AbortedTransaction]>,
     range: OffsetRange,

@@ -36,6 +36,21 @@ pub const OS_FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 pub const OS_FLUSH_BYTES: u64 = 256 * 1024 * 1024;
 /// Commands that wait for a shard's thread; who submits more waits.
 pub const SHARD_COMMANDS_MAX: usize = 4096;
+/// Files of segments that stay open while nobody uses them; the usual limit of a process is 1024 files.
+pub const OPEN_SEGMENTS_MAX: usize = 512;
+/// Memory for the batches that were appended last, over all partitions.
+pub const TAIL_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Room held back on the disk, of which a full disk needs a few kilobytes to be helped.
+pub const BALLAST_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// A segment rolls when its index takes more memory than this: tiny batches with huge gaps cannot make it grow.
+pub const INDEX_BYTES_MAX: usize = 1024 * 1024;
+
+/// Room is reserved ahead of a segment once it has this many bytes: a quiet partition takes none.
+pub const RESERVE_BYTES_MIN: u64 = 1024 * 1024;
+/// The most that is reserved at once.
+pub const RESERVE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What one decompressed batch may grow to: a bomb ends here.
 pub const DECOMPRESSED_BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;

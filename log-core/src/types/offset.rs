@@ -1,11 +1,11 @@
 //! Positions in a partition's log.
 //!
 //! ```text
-//!   log_start_offset ≤ high_watermark ≤ log_end_offset
-//!         │                  │                │
-//!   ──────[──────────────────)················)──▶
-//!         first readable     first not yet    next to be
-//!         record             durable          assigned
+//!   log_start_offset ≤ last_stable_offset ≤ high_watermark ≤ log_end_offset
+//!         │                  │                  │                │
+//!   ──────[──────────────────)··················)················)──▶
+//!         first readable     first of an        first not yet    next to be
+//!         record             open transaction   durable          assigned
 //! ```
 //! On one node a record is replicated when it is durable, so the high watermark is the durable point.
 
@@ -53,6 +53,9 @@ impl fmt::Display for OffsetRange {
 pub struct LogOffsets {
     /// First readable record.
     pub log_start_offset: Offset,
+    /// First offset that a reader of committed records does not see: the first record of the earliest transaction that
+    /// has not ended, or else the high watermark.
+    pub last_stable_offset: Offset,
     /// First offset that is not yet durable; readers see records below it.
     pub high_watermark: Offset,
     /// Next offset to be assigned.
@@ -63,7 +66,8 @@ impl LogOffsets {
     /// Whether the ladder's inequalities hold.
     pub const fn is_valid(&self) -> bool {
         0 <= self.log_start_offset
-            && self.log_start_offset <= self.high_watermark
+            && self.log_start_offset <= self.last_stable_offset
+            && self.last_stable_offset <= self.high_watermark
             && self.high_watermark <= self.log_end_offset
     }
     /// The records that a reader may see.

@@ -107,7 +107,12 @@ pub(super) fn record(key: Option<&str>, value: Option<&[u8]>, timestamp: i64) ->
 
 impl Partition {
     fn offsets(&self) -> LogOffsets {
-        LogOffsets { log_start_offset: 0, high_watermark: self.end, log_end_offset: self.end }
+        LogOffsets {
+            log_start_offset: 0,
+            last_stable_offset: self.end,
+            high_watermark: self.end,
+            log_end_offset: self.end,
+        }
     }
 
     fn records(&self) -> impl Iterator<Item = StoredRecord> + '_ {

@@ -25,8 +25,8 @@ mod pool;
 use super::partition::Partition;
 use crate::env::{Clock, Disk};
 use crate::shard::Shards;
-use crate::storage::{Checkpoint, DurablePoint, SyncTicket};
-use crate::types::{Error, Instant, PartitionIndex, TopicId};
+use crate::storage::{Change, Checkpoint, CheckpointReport, Known, SyncTicket};
+use crate::types::{Error, Instant, PartitionIndex, Result, TopicId};
 use costs::{Costs, Method};
 use parking_lot::{Condvar, Mutex};
 use pool::{Pool, Ran};
@@ -41,8 +41,8 @@ const CHECKPOINT_BYTES: u64 = 8 * 1024 * 1024;
 /// Or so long after the last round.
 const CHECKPOINT_IDLE: Duration = Duration::from_millis(50);
 
-/// How far partitions are durable, for the checkpoint.
-pub(super) type Points = Vec<(TopicId, PartitionIndex, DurablePoint)>;
+/// What the checkpoint is to know of partitions.
+pub(super) type Changes = Vec<(TopicId, PartitionIndex, Change)>;
 
 /// Starts flush rounds.
 #[derive(Debug)]
@@ -169,26 +169,35 @@ impl Flusher {
         self.shared.checkpoint_dirty.store(true, Ordering::Relaxed);
     }
 
-    /// How far the checkpoint knows a partition to be durable.
-    pub(super) fn point(&self, topic: TopicId, partition: PartitionIndex) -> Option<DurablePoint> {
-        self.shared.book.lock().checkpoint.point(topic, partition)
+    /// What the checkpoint, which was opened with `report`, knows of a partition.
+    pub(super) fn known(&self, report: &CheckpointReport, topic: TopicId, partition: PartitionIndex) -> Known {
+        Known::of(&self.shared.book.lock().checkpoint, report, topic, partition)
     }
 
-    /// Notes durable points, of logs that were just opened.
-    pub(super) fn note(&self, points: &[(TopicId, PartitionIndex, DurablePoint)]) {
-        self.shared.note(points, 0);
+    /// Notes what was found when all logs were opened, durably: whoever starts from here is to find the same. If none
+    /// of them is damaged, damage of the checkpoint is done with.
+    pub(super) fn opened(&self, changes: &[(TopicId, PartitionIndex, Change)], is_damaged: bool) -> Result<()> {
+        let mut book = self.shared.book.lock();
+        book.checkpoint.append(changes)?;
+        book.checkpoint.sync()?;
+        if is_damaged { Ok(()) } else { book.checkpoint.reconciled() }
     }
 
-    /// Ends the threads after what is dirty, lets `close_logs` close every log, records the points that it returns and
+    /// Notes changes of a log that the caller has synced.
+    pub(super) fn note(&self, changes: &[(TopicId, PartitionIndex, Change)]) {
+        self.shared.note(changes, 0);
+    }
+
+    /// Ends the threads after what is dirty, lets `close_logs` close every log, appends the changes that it returns and
     /// closes the checkpoint. No round runs meanwhile, so no log has a sync under way when it is closed. After a failed
     /// sync the directory is left as after a crash: the next open recovers it.
-    pub(super) fn close(&self, close_logs: impl FnOnce() -> Points) {
+    pub(super) fn close(&self, close_logs: impl FnOnce() -> Changes) {
         self.stop();
-        let points = close_logs();
+        let changes = close_logs();
         if self.failed().is_some() {
             return;
         }
-        self.shared.note(&points, 0);
+        self.shared.note(&changes, 0);
         if let Err(error) = self.shared.book.lock().checkpoint.close() {
             tracing::warn!(%error, "the checkpoint was not closed");
         }
@@ -285,18 +294,19 @@ impl Shared {
             return;
         }
         let ran = self.sync(tickets);
-        let (mut points, mut synced, mut failures) = (Vec::with_capacity(ran.len()), 0, Vec::new());
+        let (mut changes, mut synced, mut failures) = (Vec::with_capacity(ran.len()), 0, Vec::new());
         for (partition, (ticket, result)) in partitions.into_iter().zip(ran) {
             match result {
                 Ok(()) => {
-                    let (point, bytes) = partition.finish_sync(ticket, Ok(()));
-                    points.extend(point.map(|point| (partition.topic_id, partition.name.partition, point)));
+                    let (of_log, bytes) = partition.finish_sync(ticket, Ok(()));
+                    let key = |change| (partition.topic_id, partition.name.partition, change);
+                    changes.extend(of_log.into_iter().map(key));
                     synced += bytes;
                 }
                 Err(error) => failures.push((partition, ticket, error)),
             }
         }
-        self.note(&points, synced);
+        self.note(&changes, synced);
         for (partition, ticket, error) in failures {
             self.fence(Error::Fenced { why: format!("a sync of {} failed: {error}", partition.name) });
             partition.finish_sync(ticket, Err(error));
@@ -332,20 +342,22 @@ impl Shared {
         };
         let ran = match synced_all {
             None => self.pool.run(tickets),
-            Some(Ok(())) => tickets.into_iter().map(|ticket| (ticket.run_dir(), ticket)).map(|(r, t)| (t, r)).collect(),
+            Some(Ok(())) => {
+                tickets.into_iter().map(|ticket| (ticket.run_names(), ticket)).map(|(r, t)| (t, r)).collect()
+            }
             Some(Err(error)) => tickets.into_iter().map(|ticket| (ticket, Err(error.clone()))).collect(),
         };
         self.costs.lock().note(files, method, self.clock.instant().since(began));
         ran
     }
 
-    /// Writes durable points into the checkpoint. One that is behind makes the next open scan more; it loses nothing.
-    fn note(&self, points: &[(TopicId, PartitionIndex, DurablePoint)], bytes: u64) {
-        if points.is_empty() {
+    /// Appends changes to the checkpoint. One that is behind makes the next open scan more; it loses nothing.
+    fn note(&self, changes: &[(TopicId, PartitionIndex, Change)], bytes: u64) {
+        if changes.is_empty() {
             return;
         }
         let mut book = self.book.lock();
-        if let Err(error) = book.checkpoint.record(points) {
+        if let Err(error) = book.checkpoint.append(changes) {
             tracing::warn!(%error, "the checkpoint was not written");
             return;
         }

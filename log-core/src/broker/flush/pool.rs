@@ -135,25 +135,30 @@ mod tests {
     use super::*;
     use crate::env::SimDisk;
     use crate::record::{BatchBuilder, Compression, Record};
-    use crate::storage::{LogConfig, PartitionLog};
-    use crate::types::{Flush, TopicName, TopicPartition, limits};
+    use crate::storage::{Known, LogConfig, PartitionLog, Resources};
+    use crate::types::{Flush, Timestamp, TopicName, TopicPartition, limits};
     use std::path::Path;
 
     #[test]
     fn tickets_come_back_in_order_with_their_own_results() {
         let disk = SimDisk::default();
+        let resources = Resources::new(Arc::new(disk.clone()), 10, 0);
         let pool = Pool::default();
         for n in [1, 2, 50] {
             let tickets = (0..n).map(|index| {
                 let partition = TopicPartition::new(TopicName::new("lines").unwrap(), index);
-                let config =
-                    LogConfig { partition, flush: Flush::Durable, segment_bytes: limits::SEGMENT_BYTES_DEFAULT };
+                let config = LogConfig {
+                    partition,
+                    flush: Flush::Durable,
+                    segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
+                    segment_age: limits::SEGMENT_AGE_DEFAULT,
+                };
                 let dir = Path::new("/data").join(format!("{n}-{index}"));
-                let mut log = PartitionLog::open(Arc::new(disk.clone()), &dir, config, None).unwrap().0;
+                let mut log = PartitionLog::open(&resources, &dir, config, &Known::default()).unwrap().0;
                 for _ in 0..=index {
                     let mut batch = BatchBuilder::new(Compression::None);
                     batch.push(&Record::default());
-                    log.append(&batch.finish()).unwrap();
+                    log.append(&batch.finish(), Timestamp(0)).unwrap();
                 }
                 log.begin_sync().unwrap()
             });

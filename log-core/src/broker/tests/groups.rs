@@ -189,6 +189,13 @@ async fn a_partition_that_cannot_be_read_is_told_also_while_others_are_busy() {
     send(0, "damaged".into()).await;
     let id = log.admin().describe_topic("lines").await.unwrap().id;
     sim.disk.flip_bit(Path::new(&format!("/data/t/{id}/0/00000000000000000000.log")), 66, 0);
+    // What was appended just now is read from memory.
+    log.close().await.unwrap();
+    let log = sim.open().await;
+    let producer = log.producer().build();
+    let send = async |partition, value: String| {
+        producer.send_to(&topic("lines"), partition, record("", value)).await.unwrap().await.unwrap();
+    };
     let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
     let (mut errors, mut read) = (0, Vec::new());
     for i in 0..5 {

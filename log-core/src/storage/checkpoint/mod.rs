@@ -229,6 +229,16 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Takes down, durably, that this checkpoint takes the place of one that was lost: as after damage, until
+    /// [`Checkpoint::reconciled`].
+    pub(super) fn is_lost(&mut self) -> Result<()> {
+        let mut payload = Vec::new();
+        Entry::Damaged.put(&mut payload);
+        self.append_payload(&payload)?;
+        self.damaged = true;
+        self.sync_file()
+    }
+
     fn append_payload(&mut self, payload: &[u8]) -> Result<()> {
         self.check_usable()?;
         if payload.len() > frame::PAYLOAD_BYTES_MAX {
@@ -331,27 +341,6 @@ impl Checkpoint {
         let error = Error::Fenced { why };
         self.refusal = Some(error.clone());
         error
-    }
-}
-
-/// Thin functions for callers that keep durable points only.
-impl Checkpoint {
-    /// The durable point of a partition; `None` if it is not known, or if damage was found.
-    pub fn point(&self, topic: TopicId, partition: PartitionIndex) -> Option<DurablePoint> {
-        self.state(topic, partition).filter(|_| !self.damaged)?.durable
-    }
-
-    /// Appends durable points; synced if one of the partitions had none. On an error of a later point nothing is
-    /// wrong: the points are merely older than the truth. A first point must be recorded before anything is appended
-    /// to its log.
-    pub fn record(&mut self, points: &[(TopicId, PartitionIndex, DurablePoint)]) -> Result<()> {
-        let is_first = |(topic, partition, _): &(TopicId, PartitionIndex, DurablePoint)| {
-            self.state(*topic, *partition).is_none_or(|state| state.durable.is_none())
-        };
-        let has_first = points.iter().any(is_first);
-        let changes: Vec<_> = points.iter().map(|(t, p, point)| (*t, *p, Change::Durable(*point))).collect();
-        self.append(&changes)?;
-        if has_first { self.sync() } else { Ok(()) }
     }
 }
 

@@ -158,7 +158,7 @@ fn what_is_closed_is_found_again() {
         history.run(&mut checkpoint, &step).unwrap();
     }
     assert!(checkpoint.unsynced_bytes() > 0);
-    assert_eq!(checkpoint.point(topic(3), 9).unwrap().offset, 35);
+    assert_eq!(checkpoint.state(topic(3), 9).unwrap().durable.unwrap().offset, 35);
     history.close(&mut checkpoint).unwrap();
     checkpoint.close().unwrap();
     assert_eq!(checkpoint.unsynced_bytes(), 0);
@@ -192,20 +192,4 @@ fn the_file_stays_as_small_as_its_states() {
     assert_eq!(checkpoint.states.encoded_len(), 0);
     drop(checkpoint);
     history.open(&disk).unwrap();
-}
-
-#[test]
-fn the_thin_functions_do_as_before() {
-    let disk = SimDisk::default();
-    let (mut checkpoint, _) = open(&disk).unwrap();
-    let first = DurablePoint { offset: 3, segment_base: 1, position: 9, clean: false };
-    checkpoint.record(&[(topic(1), 4, first)]).unwrap();
-    assert_eq!(checkpoint.unsynced_bytes(), 0, "a first point is durable");
-    checkpoint.record(&[(topic(1), 4, DurablePoint { offset: 5, ..first })]).unwrap();
-    assert!(checkpoint.unsynced_bytes() > 0);
-    checkpoint.record(&[]).unwrap();
-    for seed in 0..20 {
-        let offset = open(&disk.crash(seed)).unwrap().0.point(topic(1), 4).unwrap().offset;
-        assert!([3, 5].contains(&offset));
-    }
 }

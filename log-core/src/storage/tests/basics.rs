@@ -8,8 +8,8 @@ use crate::types::{Error, ErrorKind};
 fn works_on(disk: Arc<dyn Disk>, root: &Path) {
     let mut opened = Opened::try_open(&disk, root, 300).unwrap();
     let reader = opened.log.reader();
-    assert_eq!(opened.log.append(&batch(&["a", "b"])).unwrap().base_offset, 0);
-    let second = opened.log.append(&batch(&["c"])).unwrap();
+    assert_eq!(opened.append(&batch(&["a", "b"])).unwrap().base_offset, 0);
+    let second = opened.append(&batch(&["c"])).unwrap();
     assert_eq!((second.base_offset, second.last_offset, second.duplicate), (2, 2, false));
     assert_eq!(values(&reader), [""; 0], "what is not durable is not read");
     assert!(reader.read(0, 100).unwrap().is_empty(), "at the high watermark");
@@ -17,7 +17,7 @@ fn works_on(disk: Arc<dyn Disk>, root: &Path) {
     assert_eq!(values(&reader), ["a", "b", "c"]);
 
     for n in 0..20 {
-        opened.log.append(&batch(&[&format!("v{n}")])).unwrap();
+        opened.append(&batch(&[&format!("v{n}")])).unwrap();
     }
     assert!(opened.log.segments() > 3);
     opened.sync().unwrap();

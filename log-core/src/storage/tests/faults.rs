@@ -19,12 +19,11 @@ fn live(disk: &SimDisk, story: &mut Story) -> Result<()> {
         for n in 0..5 {
             let value = format!("{life}.{n}");
             story.tried.push(value.clone());
-            opened.log.append(&batch(&[&value]))?;
+            opened.append(&batch(&[&value]))?;
             if n % 2 == 1 {
-                opened.log.sync()?;
+                let changes = opened.log.sync()?;
                 story.durable = story.tried.len();
-                let point = opened.log.durable_point().unwrap();
-                opened.checkpoint.record(&[(TOPIC, 0, point)])?;
+                note(&mut opened.checkpoint, changes)?;
             }
         }
         opened.close()?;
@@ -58,7 +57,7 @@ fn a_power_cut_in_any_disk_call_loses_nothing_durable() {
             let again = Opened::on(&again, 200);
             assert_eq!(values(&again.log.reader()), found, "{context}, twice");
             assert!(again.report.torn_tail.is_none(), "{context}, twice");
-            assert_eq!(opened.log.append(&batch(&["next"])).unwrap().base_offset, found.len() as i64, "{context}");
+            assert_eq!(opened.append(&batch(&["next"])).unwrap().base_offset, found.len() as i64, "{context}");
             opened.sync().unwrap();
         }
     }
@@ -70,7 +69,7 @@ fn closed() -> (SimDisk, Vec<String>) {
     let disk = SimDisk::default();
     let mut opened = Opened::on(&disk, 250);
     for n in 0..9 {
-        opened.log.append(&batch(&[&format!("value {n}")])).unwrap();
+        opened.append(&batch(&[&format!("value {n}")])).unwrap();
     }
     assert!(opened.log.segments() >= 3);
     let reader = opened.log.reader();
@@ -133,7 +132,7 @@ fn a_damaged_log_is_readable_up_to_the_damage_and_takes_nothing() {
     let found = values(&opened.log.reader());
     assert!(!found.is_empty() && found.len() < written.len());
     assert_eq!(found, written[..found.len()]);
-    let error = opened.log.append(&batch(&["x"])).unwrap_err();
+    let error = opened.append(&batch(&["x"])).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     opened.close().unwrap();
     assert!(Opened::on(&disk, 250).report.damage.is_some(), "still");
@@ -155,11 +154,11 @@ fn a_lost_end_is_damage_too() {
 fn torn(keep: Option<u64>, checkpoint: bool) -> (u64, Opened) {
     let disk = SimDisk::default();
     let mut opened = Opened::on(&disk, 1 << 20);
-    opened.log.append(&batch(&["durable"])).unwrap();
+    opened.append(&batch(&["durable"])).unwrap();
     opened.sync().unwrap();
-    opened.log.append(&batch(&["written"])).unwrap();
+    opened.append(&batch(&["written"])).unwrap();
     let position = opened.log.bytes();
-    opened.log.append(&batch(&["the last"])).unwrap();
+    opened.append(&batch(&["the last"])).unwrap();
     let batch_len = opened.log.bytes() - position;
     drop(opened);
     if let Some(keep) = keep {
@@ -182,7 +181,7 @@ fn a_tail_torn_at_any_length_is_cut_and_reported() {
             let (_, mut opened) = torn(Some(keep), checkpoint);
             assert_eq!(opened.report.torn_tail.as_ref().map_or(0, |tail| tail.bytes), keep);
             assert!(opened.report.damage.is_none());
-            assert_eq!(opened.log.append(&batch(&["next"])).unwrap().base_offset, 2);
+            assert_eq!(opened.append(&batch(&["next"])).unwrap().base_offset, 2);
             opened.sync().unwrap();
             assert_eq!(values(&opened.log.reader()), ["durable", "written", "next"]);
         }
@@ -211,20 +210,19 @@ fn a_disk_that_fills_up_anywhere_heals() {
     for room in 0..700 {
         let disk = SimDisk::default();
         let mut opened = Opened::on(&disk, 200);
-        let used = len(&disk, Path::new("/data/checkpoint.log")) + 13 + opened.log.bytes();
-        disk.set_capacity(Some(used + room));
+        fill(&disk, room);
         let mut expected = Vec::new();
         for n in 0..6 {
             let value = format!("v{n}");
             let before = opened.log.offsets();
-            if let Err(error) = opened.log.append(&batch(&[&value])) {
+            if let Err(error) = opened.append(&batch(&[&value])) {
                 assert!(matches!(error, Error::DiskFull { .. }) && error.is_retriable(), "{error}");
                 assert_eq!(opened.log.offsets(), before);
                 opened.log.sync().unwrap();
                 assert_eq!(values(&opened.log.reader()), expected, "what was written is safe");
                 refused_at.insert(n);
                 disk.set_capacity(None);
-                opened.log.append(&batch(&[&value])).unwrap();
+                opened.append(&batch(&[&value])).unwrap();
             }
             expected.push(value);
         }
@@ -242,11 +240,11 @@ fn a_failed_write_changes_nothing() {
     let disk = SimDisk::default();
     let mut opened = Opened::on(&disk, 1 << 20);
     disk.fail_write_after(0);
-    let error = opened.log.append(&batch(&["lost"])).unwrap_err();
+    let error = opened.append(&batch(&["lost"])).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
     assert_eq!((end(&opened), opened.log.bytes()), (0, 0));
     assert_eq!(len(&disk, &partition_files(&disk)[0]), 0);
-    opened.log.append(&batch(&["kept"])).unwrap();
+    opened.append(&batch(&["kept"])).unwrap();
     opened.sync().unwrap();
     assert_eq!(values(&opened.log.reader()), ["kept"]);
 }
@@ -255,17 +253,17 @@ fn a_failed_write_changes_nothing() {
 fn a_failed_write_that_cannot_be_cut_off_does_not_keep_what_is_before_it_from_being_synced() {
     let disk = SimDisk::default();
     let mut opened = Opened::on(&disk, 1 << 20);
-    opened.log.append(&batch(&["kept"])).unwrap();
+    opened.append(&batch(&["kept"])).unwrap();
     disk.fail_write_after(0);
     disk.fail_set_len_after(0);
-    opened.log.append(&batch(&["torn"])).unwrap_err();
-    assert_eq!(opened.log.append(&batch(&["next"])).unwrap_err().code(), "TW0206");
+    opened.append(&batch(&["torn"])).unwrap_err();
+    assert_eq!(opened.append(&batch(&["next"])).unwrap_err().code(), "TW0206");
     opened.sync().unwrap();
     assert_eq!(values(&opened.log.reader()), ["kept"], "whoever waits for it is told");
     for seed in 0..20 {
         let mut after = Opened::on(&disk.crash(seed), 1 << 20);
         assert!(after.report.damage.is_none(), "{:?}", after.report);
-        assert_eq!(after.log.append(&batch(&["next"])).unwrap().base_offset, 1);
+        assert_eq!(after.append(&batch(&["next"])).unwrap().base_offset, 1);
     }
 }
 
@@ -275,14 +273,14 @@ fn a_failed_sync_fences_and_is_not_tried_again() {
     for nth in 0..3 {
         let disk = SimDisk::default();
         let mut opened = Opened::on(&disk, 100);
-        opened.log.append(&batch(&["durable"])).unwrap();
+        opened.append(&batch(&["durable"])).unwrap();
         opened.sync().unwrap();
-        opened.log.append(&batch(&["a"])).unwrap();
-        opened.log.append(&batch(&["b"])).unwrap();
+        opened.append(&batch(&["a"])).unwrap();
+        opened.append(&batch(&["b"])).unwrap();
         disk.fail_sync_after(nth);
         let error = opened.log.sync().unwrap_err();
         assert!(matches!(error, Error::Fenced { .. }), "{nth}: {error}");
-        assert!(opened.log.append(&batch(&["c"])).unwrap_err().code() == "TW0206" && opened.log.begin_sync().is_none());
+        assert!(opened.append(&batch(&["c"])).unwrap_err().code() == "TW0206" && opened.log.begin_sync().is_none());
         assert_eq!(values(&opened.log.reader()), ["durable"], "{nth}: still readable, and no more");
         for seed in 0..20 {
             let after = Opened::on(&disk.crash(seed), 100);
@@ -296,9 +294,9 @@ fn a_failed_sync_fences_and_is_not_tried_again() {
 fn what_was_appended_during_a_sync_that_fails_is_not_synced_either() {
     let disk = SimDisk::default();
     let mut opened = Opened::on(&disk, 1 << 20);
-    opened.log.append(&batch(&["a"])).unwrap();
+    opened.append(&batch(&["a"])).unwrap();
     let ticket = opened.log.begin_sync().unwrap();
-    opened.log.append(&batch(&["b"])).unwrap();
+    opened.append(&batch(&["b"])).unwrap();
     disk.fail_sync_after(0);
     let result = ticket.run();
     assert_eq!(opened.log.finish_sync(ticket, result).unwrap_err().code(), "TW0206");
@@ -310,12 +308,12 @@ fn what_was_appended_during_a_sync_that_fails_is_not_synced_either() {
 fn appends_during_a_sync_wait_for_the_next_one() {
     let disk = SimDisk::default();
     let mut opened = Opened::on(&disk, 1 << 20);
-    opened.log.append(&batch(&["a"])).unwrap();
+    opened.append(&batch(&["a"])).unwrap();
     let ticket = opened.log.begin_sync().unwrap();
-    opened.log.append(&batch(&["b"])).unwrap();
+    opened.append(&batch(&["b"])).unwrap();
     assert!(opened.log.begin_sync().is_none(), "one at a time");
     let result = ticket.run();
-    assert_eq!(opened.log.finish_sync(ticket, result).unwrap(), 1);
+    assert_eq!(opened.log.finish_sync(ticket, result).unwrap().durable, 1);
     assert_eq!(values(&opened.log.reader()), ["a"]);
     opened.log.sync().unwrap();
     assert_eq!(values(&opened.log.reader()), ["a", "b"]);
@@ -328,15 +326,15 @@ fn a_segment_left_empty_by_a_full_disk_keeps_what_is_synced_into_it() {
     for seed in 0..32 {
         let disk = SimDisk::default();
         let mut opened = Opened::on(&disk, 100);
-        opened.log.append(&batch(&["a"])).unwrap();
+        opened.append(&batch(&["a"])).unwrap();
         opened.sync().unwrap();
         disk.set_capacity(Some(1));
-        assert!(matches!(opened.log.append(&batch(&["b"])), Err(Error::DiskFull { .. })));
+        assert!(matches!(opened.append(&batch(&["b"])), Err(Error::DiskFull { .. })));
         drop(opened);
         disk.set_capacity(None);
 
         let mut opened = Opened::on(&disk, 100);
-        opened.log.append(&batch(&["c"])).unwrap();
+        opened.append(&batch(&["c"])).unwrap();
         opened.sync().unwrap();
         let disk = disk.crash(seed);
         drop(opened);

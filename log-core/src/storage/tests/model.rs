@@ -47,7 +47,7 @@ proptest! {
                     let new: Vec<String> = (0..count).map(|n| format!("{counter}.{n}")).collect();
                     counter += 1;
                     let refs: Vec<&str> = new.iter().map(String::as_str).collect();
-                    match opened.log.append(&batch(&refs)) {
+                    match opened.append(&batch(&refs)) {
                         Ok(at) => {
                             prop_assert_eq!(at.base_offset, appended.len() as i64);
                             appended.extend(new);
@@ -63,9 +63,7 @@ proptest! {
                     }
                 }
                 Step::FailSync => disk.fail_sync_after(counter % 3),
-                Step::Fill(room) => {
-                    disk.set_capacity(Some(opened.log.bytes() + 80 + u64::from(room)));
-                }
+                Step::Fill(room) => fill(&disk, u64::from(room)),
                 Step::Close | Step::Kill | Step::Crash(_) => {
                     // A close that fails is a kill.
                     match step {
@@ -113,13 +111,13 @@ proptest! {
             for time in times {
                 builder.push(&Record { timestamp: Timestamp(*time), ..Record::default() });
             }
-            opened.log.append(&builder.finish()).unwrap();
+            opened.append(&builder.finish()).unwrap();
             all.extend(times);
         }
         let durable = all.len();
         opened.sync().unwrap();
         // Not yet readable, so not found.
-        opened.log.append(&batch(&["later"])).unwrap();
+        opened.append(&batch(&["later"])).unwrap();
         for at in -1..=61 {
             let expected = all[..durable].iter().position(|time| *time >= at).map(|n| n as i64);
             prop_assert_eq!(opened.log.reader().offset_for_time(Timestamp(at)).unwrap(), expected, "at {}", at);
@@ -133,7 +131,7 @@ fn a_batch_that_is_sent_again_is_answered_with_its_first_place() {
     let mut opened = Opened::on(&disk, 300);
     let send = |opened: &mut Opened, epoch, base_sequence, count: usize| {
         let stamp = ProducerStamp { producer_id: 9, producer_epoch: epoch, base_sequence };
-        opened.log.append(&stamped(&vec!["x"; count], Some(stamp)))
+        opened.append(&stamped(&vec!["x"; count], Some(stamp)))
     };
     assert_eq!(send(&mut opened, 0, 3, 1).unwrap_err().code(), "TW0113", "a new producer starts at 0");
     for n in 0..8 {
@@ -151,7 +149,7 @@ fn a_batch_that_is_sent_again_is_answered_with_its_first_place() {
         assert_eq!(end(&opened), 16);
         if again == 0 {
             opened.sync().unwrap();
-            let (stamp, last_offset) = opened.log.producers()[0];
+            let (stamp, last_offset) = opened.log.producers().unwrap()[0];
             assert_eq!((stamp.producer_id, stamp.base_sequence, last_offset), (9, 15, 15));
             opened.close().unwrap();
             opened = Opened::on(&disk, 300);

@@ -179,7 +179,7 @@ fn the_newest_snapshot_that_decodes_is_used_and_the_others_are_reported() {
 }
 
 #[test]
-fn a_snapshot_that_is_cut_short_by_a_power_cut_is_not_there() {
+fn a_snapshot_that_is_cut_short_by_a_power_cut_is_passed_over() {
     for seed in 0..50 {
         let sim = SimDisk::default();
         let dir = Path::new("/data/t/x/0");
@@ -188,11 +188,11 @@ fn a_snapshot_that_is_cut_short_by_a_power_cut_is_not_there() {
         for dir in dir.ancestors().skip(1) {
             disk.sync_dir(dir).unwrap();
         }
-        write(&disk, dir, &state_at(10)).unwrap();
+        write(&disk, dir, &state_at(10)).unwrap().1.sync_data().unwrap();
         disk.sync_dir(dir).unwrap();
         write(&disk, dir, &state_at(20)).unwrap();
         let (state, bad) = load_newest(&shared(&sim.crash(seed)), dir, 99).unwrap();
-        assert!(bad.is_empty(), "{bad:?}");
-        assert!(state == Some(state_at(10)) || state == Some(state_at(20)));
+        assert!(bad.len() <= 1, "{bad:?}");
+        assert!(state == Some(state_at(10)) || (state == Some(state_at(20)) && bad.is_empty()));
     }
 }

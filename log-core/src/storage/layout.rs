@@ -1,0 +1,160 @@
+//! What lies in a partition's directory after an unclean stop, put in order before it is read.
+//!
+//! The checkpoint lists the sealed segments; segments that were begun since follow on behind them. Every other file is a
+//! leftover: of a deletion or a compaction that was cut off, either before the checkpoint knew (then the new files go) or
+//! after (then the old ones do).
+//!
+//! When the checkpoint is lost the files speak for themselves. A segment of generation 1 or more was complete when its
+//! footer was written, and says the same as those that it replaces, so one with a valid footer is taken instead of them;
+//! nothing is removed then.
+
+use super::recovery::{Known, Trust};
+use super::resources::Resources;
+use super::segment::{Segment, parse_name};
+use crate::types::{Error, Offset, Result};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What ends in this was not finished.
+const UNFINISHED: &str = "new";
+
+/// The segments of a log.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    /// Where the first one begins.
+    pub(super) start: Offset,
+    /// Where the sealed ones end.
+    pub(super) end_of_sealed: Offset,
+    /// Those that the checkpoint knows.
+    pub(super) sealed: Vec<Arc<Segment>>,
+    /// Those behind them, which have to be read.
+    pub(super) rest: Vec<Arc<Segment>>,
+    /// A sealed one that is not there as it was: its path, its first offset, and what is wrong. Those before it are in
+    /// `sealed`.
+    pub(super) missing: Option<(PathBuf, Offset, String)>,
+}
+
+/// The `.log` files by base offset and generation, with their lengths.
+type Logs = BTreeMap<(Offset, u32), u64>;
+
+/// Finds the segments of the log in `dir`, and removes leftovers.
+pub(super) fn reconcile(resources: &Resources, dir: &Path, known: &Known) -> Result<Layout> {
+    let logs = list(resources, dir, known.trust)?;
+    match known.trust {
+        Trust::Nothing => without_checkpoint(resources, dir, logs),
+        Trust::Clean | Trust::Sound => with_checkpoint(resources, dir, logs, known),
+    }
+}
+
+fn list(resources: &Resources, dir: &Path, trust: Trust) -> Result<Logs> {
+    let disk = resources.disk();
+    let names = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Logs::new()),
+        other => other.map_err(|e| Error::io("list", dir, e))?,
+    };
+    let mut logs = Logs::new();
+    for name in names {
+        let path = dir.join(&name);
+        if name.extension().is_some_and(|extension| extension == UNFINISHED) && trust != Trust::Nothing {
+            disk.remove_file(&path).map_err(|e| Error::io("remove", path, e))?;
+        } else if let Some((base, generation, "log")) = parse_name(&name) {
+            logs.insert((base, generation), disk.len_of(&path).map_err(|e| Error::io("look at", path, e))?);
+        }
+    }
+    Ok(logs)
+}
+
+fn with_checkpoint(resources: &Resources, dir: &Path, logs: Logs, known: &Known) -> Result<Layout> {
+    let state = &known.state;
+    let segment = |base, generation, len| Arc::new(Segment::new(&resources.files, dir, base, generation, len));
+    let sealed_at = |base| {
+        let upto = state.sealed.partition_point(|sealed| sealed.base <= base);
+        upto.checked_sub(1).map(|at| state.sealed[at])
+    };
+    // Those that the checkpoint lists, and those that it does not know yet: nothing that it knows lies there.
+    let is_listed = |base, generation| sealed_at(base).is_some_and(|s| (s.base, s.generation) == (base, generation));
+    let is_unknown = |base, generation| generation == 0 && sealed_at(base).is_none_or(|s| s.next_offset <= base);
+    let (found, mut leftovers): (Logs, Logs) = logs
+        .into_iter()
+        .partition(|((base, generation), _)| is_listed(*base, *generation) || is_unknown(*base, *generation));
+    let mut chain = found.clone();
+    chain.extend(state.sealed.iter().map(|sealed| ((sealed.base, sealed.generation), sealed.bytes)));
+    // What ends at or before the log start was deleted.
+    let start = state.log_start_offset;
+    let first = chain.keys().map(|(base, _)| *base).rfind(|base| *base <= start);
+    let first = first.or_else(|| chain.keys().map(|(base, _)| *base).next());
+    let first = first.filter(|first| *first <= start);
+    leftovers.extend(chain.extract_if(.., |(base, _), _| first.is_some_and(|first| *base < first)));
+
+    let mut layout = Layout { start: first.unwrap_or(start), ..Layout::default() };
+    layout.end_of_sealed = layout.start;
+    for ((base, generation), len) in chain {
+        let candidate = segment(base, generation, len);
+        let follows = layout.rest.is_empty() && base == layout.end_of_sealed;
+        let listed = sealed_at(base).filter(|sealed| (sealed.base, sealed.generation) == (base, generation));
+        let on_disk = found.get(&(base, generation));
+        match listed {
+            Some(sealed) if follows && on_disk == Some(&len) => {
+                candidate.seal();
+                layout.end_of_sealed = sealed.next_offset;
+                layout.sealed.push(candidate);
+            }
+            Some(sealed) if on_disk != Some(&sealed.bytes) => {
+                let why = match on_disk {
+                    Some(bytes) => format!("it has {bytes} bytes and had {len} when it was sealed"),
+                    None => "the file is missing".into(),
+                };
+                layout.missing = Some((candidate.path.clone(), base, why));
+                return Ok(layout);
+            }
+            _ => layout.rest.push(candidate),
+        }
+    }
+    for ((base, generation), len) in leftovers {
+        remove(resources, &segment(base, generation, len))?;
+    }
+    if layout.sealed.is_empty() && layout.rest.is_empty() {
+        // All of it may have been deleted: then it goes on where it was durable to.
+        let empty_at = state.durable.filter(|point| point.position == 0).map_or(0, |point| point.offset);
+        (layout.start, layout.end_of_sealed) = (empty_at, empty_at);
+    }
+    Ok(layout)
+}
+
+fn without_checkpoint(resources: &Resources, dir: &Path, logs: Logs) -> Result<Layout> {
+    let mut layout = Layout::default();
+    let mut rest: Vec<Arc<Segment>> = Vec::new();
+    // By base; of one base the highest generation comes first.
+    let mut logs: Vec<_> = logs.into_iter().collect();
+    logs.sort_by_key(|((base, generation), _)| (*base, std::cmp::Reverse(*generation)));
+    let mut covered = 0;
+    for ((base, generation), len) in logs {
+        let segment = Arc::new(Segment::new(&resources.files, dir, base, generation, len));
+        let is_replaced = base < covered || rest.last().is_some_and(|last| last.base == base);
+        if is_replaced {
+            continue;
+        }
+        if generation > 0 {
+            let Ok(Some(footer)) = segment.read_footer() else { continue };
+            covered = footer.next_offset;
+        }
+        rest.push(segment);
+    }
+    layout.start = rest.first().map_or(0, |first| first.base);
+    layout.end_of_sealed = layout.start;
+    layout.rest = rest;
+    Ok(layout)
+}
+
+fn remove(resources: &Resources, segment: &Segment) -> Result<()> {
+    for path in [segment.footer_path(), segment.path.clone()] {
+        match resources.disk().remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", path, error)),
+            Ok(()) => tracing::info!(path = %path.display(), "removed what an interrupted change has left"),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}

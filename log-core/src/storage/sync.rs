@@ -1,0 +1,168 @@
+//! Making a log durable, without holding it meanwhile: begin, run, finish.
+
+use super::checkpoint::{Change, DurablePoint, SealedSegment};
+use super::log::{Names, PartitionLog, sealed_changes};
+use crate::env::{Disk, File};
+use crate::types::{Error, Offset, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The files to sync so that a log is durable up to a point; see [`PartitionLog::begin_sync`].
+#[derive(Debug)]
+#[must_use = "run it and finish it, or the log never syncs again"]
+pub struct SyncTicket {
+    files: Vec<(PathBuf, Arc<dyn File>)>,
+    /// In the order in which they have to be synced.
+    dirs: Vec<PathBuf>,
+    disk: Arc<dyn Disk>,
+    upto: DurablePoint,
+    bytes: u64,
+    sealed: Vec<SealedSegment>,
+}
+
+impl SyncTicket {
+    /// Syncs; blocks until the disk is done. [`Error::Io`] for the first file or directory that fails.
+    pub fn run(&self) -> Result<()> {
+        self.run_files()?;
+        self.run_names()
+    }
+
+    /// The first half of [`SyncTicket::run`]: the bytes. One sync of the whole file system does the same for many logs.
+    pub fn run_files(&self) -> Result<()> {
+        for (path, file) in &self.files {
+            file.sync_data().map_err(|e| Error::io("sync", path, e))?;
+        }
+        Ok(())
+    }
+
+    /// The second half: the names.
+    pub fn run_names(&self) -> Result<()> {
+        self.dirs.iter().try_for_each(|dir| self.disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e)))
+    }
+
+    /// How many files it syncs.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// How many bytes were written since the sync before.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The log end offset that will be durable.
+    pub fn upto(&self) -> Offset {
+        self.upto.offset
+    }
+}
+
+/// What a finished sync has come to.
+#[derive(Clone, Debug)]
+pub struct Synced {
+    /// Where the log is durable to.
+    pub durable: Offset,
+    /// For the checkpoint, in one append.
+    pub changes: Vec<Change>,
+}
+
+impl PartitionLog {
+    /// What to do so that everything appended so far is durable; `None` if it is, if a ticket is out, or after a sync
+    /// has failed. Run the ticket without the log, then hand its result to [`PartitionLog::finish_sync`].
+    ///
+    /// A log that takes no more writes still syncs those that it took: someone waits for them.
+    pub fn begin_sync(&mut self) -> Option<SyncTicket> {
+        if self.syncing || (self.dirty.is_empty() && self.names == Names::Synced) {
+            return None;
+        }
+        self.syncing = true;
+        let dirs: Vec<PathBuf> = match std::mem::replace(&mut self.names, Names::Synced) {
+            Names::Synced => Vec::new(),
+            Names::OfSegments => vec![self.dir.clone()],
+            // The partition's name lies in its topic's directory, and the topic's in the one above.
+            Names::OnTheWay => self.dir.ancestors().take(3).map(PathBuf::from).collect(),
+        };
+        Some(SyncTicket {
+            files: std::mem::take(&mut self.dirty),
+            dirs,
+            disk: self.resources.disk().clone(),
+            upto: self.point(false),
+            bytes: self.unsynced_bytes,
+            sealed: std::mem::take(&mut self.sealed),
+        })
+    }
+
+    /// Raises the high watermark to where the log ended when `ticket` was handed out.
+    ///
+    /// If the sync failed, nothing is known of what it was for and it is not tried again: the log is fenced, and this
+    /// and every later append is [`Error::Fenced`]. Records below the high watermark stay readable.
+    pub fn finish_sync(&mut self, ticket: SyncTicket, result: Result<()>) -> Result<Synced> {
+        assert!(self.syncing && ticket.upto.offset >= self.durable.offset, "a ticket is finished once, by its log");
+        self.syncing = false;
+        if let Err(error) = result {
+            let fenced = Error::Fenced { why: format!("a sync failed: {error}") };
+            self.refusal = Some(fenced.clone());
+            // What was appended while it ran is not synced either.
+            (self.dirty, self.names) = (Vec::new(), Names::Synced);
+            return Err(fenced);
+        }
+        self.durable = ticket.upto;
+        self.unsynced_bytes -= ticket.bytes;
+        self.raise_high_watermark(ticket.upto.offset);
+        let changes = sealed_changes(ticket.sealed).chain([Change::Durable(ticket.upto)]).collect();
+        Ok(Synced { durable: ticket.upto.offset, changes })
+    }
+
+    /// Makes everything appended so far durable, in one go; the changes are for the checkpoint. Errors as for
+    /// [`PartitionLog::finish_sync`].
+    pub fn sync(&mut self) -> Result<Vec<Change>> {
+        let Some(ticket) = self.begin_sync() else { return Ok(Vec::new()) };
+        let result = ticket.run();
+        self.finish_sync(ticket, result).map(|synced| synced.changes)
+    }
+
+    /// Makes everything durable, leaves beside the log what the next open would have to work out, and says for the
+    /// checkpoint that it was closed in order. No ticket may be out.
+    pub fn close(mut self) -> Result<Vec<Change>> {
+        assert!(!self.syncing, "a ticket is out");
+        let mut changes = self.sync()?;
+        if self.state.is_none() && self.durable.clean {
+            return Ok(changes); // Nothing was written.
+        }
+        if self.refusal.is_some() {
+            // The next open is to look for itself.
+            changes.extend(self.durable_point().map(|point| Change::Durable(DurablePoint { clean: false, ..point })));
+            return Ok(changes);
+        }
+        self.leave_for_next_open();
+        changes.extend(self.sync()?);
+        let in_transaction = self.shared.last_stable_offset.load(Ordering::Relaxed) < self.end();
+        changes.push(Change::Durable(self.point(!in_transaction)));
+        Ok(changes)
+    }
+
+    /// Writes the active segment's footer and a snapshot of the state. Both can be made again, so a failure is told
+    /// and is no more than that.
+    fn leave_for_next_open(&mut self) {
+        let Some(active) = self.active.clone() else { return };
+        self.release_reserved(&active);
+        self.write_footer_of(&active, self.end());
+        self.write_snapshot();
+    }
+
+    /// How far the log is durable if everything that was written is.
+    pub(super) fn point(&self, clean: bool) -> DurablePoint {
+        DurablePoint {
+            offset: self.end(),
+            segment_base: self.active.as_ref().map_or(self.end(), |active| active.base),
+            position: self.active.as_ref().map_or(0, |active| active.len()),
+            clean,
+        }
+    }
+
+    /// How far the log is known to be durable. `None` if it is damaged: then the checkpoint keeps what it has, so that the
+    /// next open comes to the same finding.
+    pub fn durable_point(&self) -> Option<DurablePoint> {
+        self.damage.is_none().then_some(self.durable)
+    }
+}
