@@ -11,7 +11,7 @@
 //!  17  crc                     u32  ┘ CRC-32C of all that follows
 //!  21  attributes              i16    bits 0-2 codec · 3 timestamp type · 4 transactional · 5 control · 6 delete horizon
 //!  23  last_offset_delta       i32    offset of the last record, minus base_offset
-//!  27  base_timestamp          i64    of the first record, milliseconds since 1970
+//!  27  base_timestamp          i64    of the first record, milliseconds since 1970; with a delete horizon it is that
 //!  35  max_timestamp           i64    of all records; of every record when the type is LogAppendTime
 //!  43  producer_id             i64    -1: not idempotent
 //!  51  producer_epoch          i16
@@ -57,6 +57,7 @@ const CODEC_MASK: u16 = 0b111;
 const LOG_APPEND_TIME: u16 = 1 << 3;
 const TRANSACTIONAL: u16 = 1 << 4;
 const CONTROL: u16 = 1 << 5;
+const DELETE_HORIZON: u16 = 1 << 6;
 /// What the producer fields hold when there is no producer id.
 const NO_PRODUCER: ProducerStamp = ProducerStamp { producer_id: -1, producer_epoch: -1, base_sequence: -1 };
 
@@ -89,6 +90,8 @@ pub struct BatchHeader {
     pub is_transactional: bool,
     /// Whether it holds a transaction marker instead of records.
     pub is_control: bool,
+    /// Whether compaction has set a [`BatchHeader::delete_horizon`].
+    pub has_delete_horizon: bool,
     /// The last offset minus `base_offset`.
     pub last_offset_delta: u32,
     /// What the records' timestamp deltas count from.
@@ -133,6 +136,7 @@ impl BatchHeader {
             },
             is_transactional: flag(TRANSACTIONAL),
             is_control: flag(CONTROL),
+            has_delete_horizon: flag(DELETE_HORIZON),
             last_offset_delta: u32::from_be_bytes(field(bytes, LAST_OFFSET_DELTA)),
             base_timestamp: Timestamp(i64::from_be_bytes(field(bytes, BASE_TIMESTAMP))),
             max_timestamp: Timestamp(i64::from_be_bytes(field(bytes, MAX_TIMESTAMP))),
@@ -173,6 +177,12 @@ impl BatchHeader {
     /// The offset that the next batch begins with.
     pub const fn next_offset(&self) -> Offset {
         self.last_offset() + 1
+    }
+
+    /// From when on compaction may take out the batch's tombstones, or all of it if it is a transaction's marker
+    /// (KIP-534).
+    pub const fn delete_horizon(&self) -> Option<Timestamp> {
+        if self.has_delete_horizon { Some(self.base_timestamp) } else { None }
     }
 
     /// Who wrote it, if the producer is idempotent.
@@ -229,6 +239,33 @@ pub(super) fn write_header(batch: &mut [u8], summary: &Summary) {
     batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
 }
 
+/// What changes in the header of a batch when records are taken out of it.
+pub(super) struct Rewritten {
+    pub(super) compression: Compression,
+    pub(super) records_count: u32,
+    pub(super) base_timestamp: Timestamp,
+    pub(super) max_timestamp: Timestamp,
+    pub(super) has_delete_horizon: bool,
+}
+
+/// Changes the header that `batch` begins with, and that its other bytes have outgrown; everything else in it stays.
+pub(super) fn rewrite_header(batch: &mut [u8], to: &Rewritten) {
+    let length = i32::try_from(batch.len() - LENGTH_PREFIX_BYTES).expect("a batch does not grow over the hard limit");
+    let before = u16::from_be_bytes([batch[ATTRIBUTES], batch[ATTRIBUTES + 1]]);
+    let mut attributes = before & !(CODEC_MASK | DELETE_HORIZON) | to.compression as u16;
+    if to.has_delete_horizon {
+        attributes |= DELETE_HORIZON;
+    }
+    let mut put = |at: usize, bytes: &[u8]| batch[at..at + bytes.len()].copy_from_slice(bytes);
+    put(BATCH_LENGTH, &length.to_be_bytes());
+    put(ATTRIBUTES, &attributes.to_be_bytes());
+    put(BASE_TIMESTAMP, &to.base_timestamp.0.to_be_bytes());
+    put(MAX_TIMESTAMP, &to.max_timestamp.0.to_be_bytes());
+    put(RECORDS_COUNT, &to.records_count.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
+}
+
 /// Gives a batch its place in the log. Both fields lie outside the CRC, so nothing else changes.
 ///
 /// # Panics
@@ -253,7 +290,7 @@ pub fn verify_crc(batch: &[u8]) -> Result<()> {
 }
 
 /// What a broker checks of a producer's batch, without decoding its records: that `batch` is exactly one batch of at
-/// most `max_bytes`, not empty, not a control batch, its checksum right, one offset for each record, and a producer
+/// most `max_bytes`, not empty, not a control batch, without a delete horizon, its checksum right, one offset for each record, and a producer
 /// stamp that is whole or absent. Decoding may still fail later; the records are the producer's.
 ///
 /// [`Error::InvalidRequest`] if it is too large (check the length first to name the topic in the error),
@@ -275,6 +312,9 @@ pub fn validate(batch: &[u8], max_bytes: u32) -> Result<BatchHeader> {
     }
     if header.is_control {
         return Err(malformed("a producer may not write a control batch"));
+    }
+    if header.has_delete_horizon {
+        return Err(malformed("a producer's batch has no delete horizon"));
     }
     if header.stamp().is_some_and(|stamp| stamp.producer_epoch < 0 || stamp.base_sequence < 0) {
         return Err(malformed(format!(

@@ -205,6 +205,13 @@ impl BatchRecords {
         if self.left == 0 { self.header.next_offset() } else { self.next_offset }
     }
 
+    /// The next record, and its bytes as they lie in the block.
+    pub(super) fn next_with_bytes(&mut self) -> Option<Result<(StoredRecord, Bytes)>> {
+        let start = self.at;
+        let record = self.next()?;
+        Some(record.map(|record| (record, self.block.slice(start..self.at))))
+    }
+
     fn error(&self, why: &str) -> Error {
         malformed(format!("the batch at offset {}: {why}", self.header.base_offset))
     }

@@ -19,6 +19,7 @@ mod compression;
 mod control;
 mod iter;
 mod murmur2;
+mod rebuild;
 mod varint;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use builder::BatchBuilder;
 pub use control::{ControlKind, ControlRecord};
 pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};
+pub use rebuild::rebuild;
 
 use crate::types::{Error, Offset, Result, Timestamp};
 use bytes::Bytes;
