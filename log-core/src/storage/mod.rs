@@ -34,6 +34,8 @@
 
 mod ballast;
 mod checkpoint;
+#[allow(dead_code, reason = "the log uses it next")]
+mod compaction;
 mod data_dir;
 #[allow(dead_code, reason = "replication asks for all of it")]
 mod epochs;
@@ -47,6 +49,8 @@ mod producers;
 mod reader;
 mod recovery;
 mod resources;
+#[allow(dead_code, reason = "the log uses it next")]
+mod retention;
 mod roll;
 mod scan;
 mod segment;

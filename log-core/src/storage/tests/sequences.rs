@@ -18,6 +18,7 @@ pub(super) fn header(stamp: ProducerStamp, base_offset: Offset, count: u32, is_t
         timestamp_type: TimestampType::CreateTime,
         is_transactional,
         is_control: base_sequence == -1,
+        has_delete_horizon: false,
         last_offset_delta: count - 1,
         base_timestamp: Timestamp(0),
         max_timestamp: Timestamp(0),
