@@ -9,6 +9,8 @@
 //! ```
 //! No command is left behind: `b` was pushed before B's `try_lock` failed, so before A's unlock, so A sees it when it
 //! looks again. Uncontended there is no hop to another thread; contended, one takes turns for all and appends gather.
+//! After [`TURNS_MAX`] turns A hands over to one who waits for a queued command, by waking it, so that nobody serves the
+//! others for ever. Who was handed to and gives up waiting takes its turns all the same.
 //!
 //! **Thread**: submitting wakes the shard's thread, which drains the queue and takes one step for all of it. The queue
 //! is bounded; who finds it full waits.
@@ -21,13 +23,15 @@
 use super::{Command, Effect, Reply, Shard, Token};
 use crate::env::Clock;
 use crate::types::{Error, Result, limits};
-use futures::channel::oneshot;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{JoinHandle, Thread};
+
+/// Steps that one submitter takes for others before it hands over. Few in tests, so that it happens there.
+const TURNS_MAX: usize = if cfg!(test) { 2 } else { 32 };
 
 /// Takes the effects of a shard, given by its number, that are not replies.
 pub(crate) type Sink = Box<dyn Fn(usize, Effect) + Send + Sync>;
@@ -53,7 +57,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     commands: Vec<Command>,
-    waiting: HashMap<Token, oneshot::Sender<Result<Reply>>>,
+    waiting: HashMap<Token, Arc<Answer>>,
     next_token: u64,
     /// A thread takes the commands.
     threaded: bool,
@@ -94,17 +98,17 @@ impl Driver {
 
     /// Submits a command that is answered; `command` is given the token.
     pub(crate) fn ask(&self, command: impl FnOnce(Token) -> Command) -> Pending {
-        let (sender, receiver) = oneshot::channel();
+        let answer = Arc::new(Answer::default());
         let mut queue = self.shared.queue.lock();
         while queue.threaded && queue.commands.len() >= limits::SHARD_COMMANDS_MAX {
             self.shared.room.wait(&mut queue);
         }
         let token = Token(queue.next_token);
         queue.next_token += 1;
-        queue.waiting.insert(token, sender);
+        queue.waiting.insert(token, answer.clone());
         queue.commands.push(command(token));
         self.submitted(queue);
-        Pending(receiver)
+        Pending { answer, shared: self.shared.clone() }
     }
 
     /// Submits a command that has no answer.
@@ -133,19 +137,22 @@ impl Drop for Driver {
             // It returns; a panic in it was told by the panic itself.
             let _ = thread.join();
         }
+        let waiting = std::mem::take(&mut self.shared.queue.lock().waiting);
+        waiting.into_values().for_each(|answer| answer.give(Err(Error::Closed)));
     }
 }
 
 impl Shared {
     /// Carries out what is queued, unless someone else does.
     fn combine(&self) {
-        loop {
+        for turn in 1.. {
             let Some(mut core) = self.core.try_lock() else { return };
             std::mem::swap(&mut self.queue.lock().commands, &mut core.commands);
             let effects = self.step(&mut core);
             drop(core);
             self.carry_out(effects);
-            if self.queue.lock().commands.is_empty() {
+            let queue = self.queue.lock();
+            if queue.commands.is_empty() || (turn >= TURNS_MAX && queue.hand_over()) {
                 return;
             }
         }
@@ -184,9 +191,8 @@ impl Shared {
             tracing::trace!(%effect, "shard");
             match effect {
                 Effect::Replied { token, result } => {
-                    let waiting = self.queue.lock().waiting.remove(&token);
-                    // Who has given up waiting does not hear of it.
-                    waiting.map(|waiting| waiting.send(result));
+                    let answer = self.queue.lock().waiting.remove(&token);
+                    answer.inspect(|answer| answer.give(result));
                 }
                 effect => (self.sink)(self.number, effect),
             }
@@ -200,10 +206,54 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// The answer to a command, to be awaited or waited for. [`Error::Closed`] when the shard is gone.
+impl Queue {
+    /// Has someone who waits for a queued command carry on; false if nobody does.
+    fn hand_over(&self) -> bool {
+        let tokens = self.commands.iter().filter_map(Command::token);
+        tokens.filter_map(|token| self.waiting.get(&token)).any(|answer| answer.hand_over())
+    }
+}
+
+/// The answer to a command, to be awaited or waited for.
 #[derive(Debug)]
 #[must_use = "the command is carried out either way; drop it on purpose"]
-pub(crate) struct Pending(oneshot::Receiver<Result<Reply>>);
+pub(crate) struct Pending {
+    answer: Arc<Answer>,
+    shared: Arc<Shared>,
+}
+
+/// Where an answer is put.
+#[derive(Debug, Default)]
+struct Answer(Mutex<AnswerState>);
+
+#[derive(Debug, Default)]
+struct AnswerState {
+    result: Option<Result<Reply>>,
+    /// Who waits; `None` before it does, and when it has given up.
+    waker: Option<Waker>,
+    /// Whoever waits is to carry out what is queued.
+    handed_over: bool,
+}
+
+impl Answer {
+    fn give(&self, result: Result<Reply>) {
+        let waker = {
+            let mut state = self.0.lock();
+            state.result = Some(result);
+            state.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn hand_over(&self) -> bool {
+        let mut state = self.0.lock();
+        let Some(waker) = state.waker.take() else { return false };
+        state.handed_over = true;
+        drop(state);
+        waker.wake();
+        true
+    }
+}
 
 impl Pending {
     /// Blocks the thread until it is there. It mostly is, behind an inline driver.
@@ -214,8 +264,8 @@ impl Pending {
                 self.0.unpark();
             }
         }
-        if let Ok(Some(reply)) = self.0.try_recv() {
-            return reply;
+        if let Some(result) = self.answer.0.lock().result.take() {
+            return result;
         }
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         loop {
@@ -230,8 +280,32 @@ impl Pending {
 impl Future for Pending {
     type Output = Result<Reply>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|received| received.unwrap_or(Err(Error::Closed)))
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let mut state = self.answer.0.lock();
+            if let Some(result) = state.result.take() {
+                return Poll::Ready(result);
+            }
+            if !std::mem::take(&mut state.handed_over) {
+                state.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            drop(state);
+            self.shared.combine();
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let handed_over = {
+            let mut state = self.answer.0.lock();
+            state.waker = None;
+            std::mem::take(&mut state.handed_over)
+        };
+        if handed_over {
+            self.shared.combine();
+        }
     }
 }
 

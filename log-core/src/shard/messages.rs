@@ -95,6 +95,23 @@ pub(crate) enum Effect {
     Failed { slot: Slot, error: Error },
 }
 
+impl Command {
+    /// What its answer is to, if it has one.
+    pub(super) const fn token(&self) -> Option<Token> {
+        match self {
+            Self::Open { token, .. }
+            | Self::Append { token, .. }
+            | Self::Await { token, .. }
+            | Self::BeginSync { token, .. }
+            | Self::Synced { token, .. }
+            | Self::Describe { token, .. }
+            | Self::Producers { token, .. }
+            | Self::Close { token, .. } => Some(*token),
+            Self::Remove { .. } | Self::Fence { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.index, self.generation)
