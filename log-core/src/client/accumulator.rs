@@ -70,6 +70,11 @@ impl Accumulator {
         !self.full.is_empty()
     }
 
+    /// How many records the open batch has.
+    pub(super) fn open_records(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.builder.len())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.full.is_empty() && self.open.is_none()
     }

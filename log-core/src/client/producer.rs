@@ -351,6 +351,7 @@ async fn drain(lane: Arc<Lane>, route: Arc<Route>, service: Weak<dyn Service>, c
             // Either there is reason to send or the time is over: both send.
             let _ = tokio::time::timeout(common.settings.linger, worth_sending).await;
         }
+        gather(&lane).await;
         let (batch, keep) = {
             let mut state = lane.state.lock();
             let batch = state.queue.take();
@@ -384,6 +385,22 @@ async fn drain(lane: Arc<Lane>, route: Arc<Route>, service: Weak<dyn Service>, c
         common.permits.add_permits(permits);
         lane.state.lock().in_flight = None;
         completion.complete(sent);
+    }
+}
+
+/// Lets a batch grow for as long as records keep coming, each time that another task had its turn. Where nothing is
+/// waited for, as under `flush = os`, batches would else be sent with a record or two, and each would cost a wake-up.
+async fn gather(lane: &Lane) {
+    let mut before = 0;
+    loop {
+        {
+            let state = lane.state.lock();
+            if !state.lingers() || state.queue.open_records() == before {
+                return;
+            }
+            before = state.queue.open_records();
+        }
+        tokio::task::yield_now().await;
     }
 }
 

@@ -216,3 +216,23 @@ async fn a_producer_that_lingers_gathers_what_comes_meanwhile() {
     let first = BatchHeader::parse(&bytes).unwrap().unwrap();
     assert_eq!(first.last_offset(), 2, "one batch");
 }
+
+#[tokio::test]
+async fn records_that_keep_coming_gather_also_where_nothing_is_waited_for() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    let mut spec = TopicSpec::new("lines", 1).unwrap();
+    spec.config.flush = crate::types::Flush::Os;
+    log.admin().create_topic(spec).await.unwrap();
+    let producer = log.producer().build();
+    for _ in 0..100 {
+        drop(producer.send(&topic("lines"), record("", "x")).await.unwrap());
+        tokio::task::yield_now().await;
+    }
+    producer.flush().await.unwrap();
+    let bytes = log.reader(partition("lines", 0), 0).next_bytes(Duration::ZERO).await.unwrap();
+    let first = BatchHeader::parse(&bytes).unwrap().unwrap();
+    assert_eq!(first.last_offset(), 99, "one batch");
+    // One that comes alone goes at once.
+    producer.send(&topic("lines"), record("", "x")).await.unwrap().await.unwrap();
+}
