@@ -1,4 +1,4 @@
-//! `tw topic`: create, list, describe, delete.
+//! `tw topic`: create, list, describe, delete, delete records.
 
 use super::{Context, Error, Result, parse};
 use crate::output::{Style, bytes, counted, grouped, span};
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tailwater::log::Log;
 use tailwater::log::service::TopicDescription;
 use tailwater::log::types::{Cleanup, Flush, TopicConfig};
-use tailwater::log::{TopicName, TopicSpec};
+use tailwater::log::{TopicName, TopicPartition, TopicSpec};
 
 /// `tw topic …`
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +23,17 @@ pub(crate) enum Command {
     Describe {
         /// The topic
         topic: String,
+    },
+    /// Delete the records of a topic before a position
+    DeleteRecords {
+        /// The topic
+        topic: String,
+        /// latest, an offset, a time like 2013-02-08T21:00:00Z, or a span like `7d ago`
+        #[arg(long, value_name = "POSITION", value_parser = parse::position)]
+        before: parse::Position,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Delete a topic with all its records
     Delete {
@@ -156,6 +167,10 @@ pub(crate) async fn run(command: Command, cx: &mut Context) -> Result<()> {
             })
             .await
         }
+        Command::DeleteRecords { topic, before, yes } => {
+            cx.with_present_log(async |log, cx| delete_records(log, cx, TopicName::new(topic)?, before, yes).await)
+                .await
+        }
         Command::Delete { topic, yes } => {
             cx.with_present_log(async |log, cx| delete(log, cx, TopicName::new(topic)?, yes).await).await
         }
@@ -265,17 +280,8 @@ async fn delete(log: &Log, cx: &mut Context, name: TopicName, yes: bool) -> Resu
     if !readers.is_empty() {
         what.push_str(&format!("; read by {}", readers.join(", ")));
     }
-    if !yes {
-        if !cx.out.can_ask() {
-            return Err(Error::NeedsYes { what: format!("confirmation to delete {what}") });
-        }
-        cx.out.ask(&format!("delete {what}? [y/N] "));
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
-        if read.is_err() || !matches!(answer.trim(), "y" | "Y" | "yes") {
-            cx.out.note("nothing was deleted");
-            return Ok(());
-        }
+    if !yes && !confirmed(&what, cx)? {
+        return Ok(());
     }
     log.admin().delete_topic(&name).await?;
     if cx.out.json() {
@@ -283,6 +289,59 @@ async fn delete(log: &Log, cx: &mut Context, name: TopicName, yes: bool) -> Resu
     }
     cx.out.note(format!("deleted {what}"));
     Ok(())
+}
+
+async fn delete_records(
+    log: &Log,
+    cx: &mut Context,
+    name: TopicName,
+    before: parse::Position,
+    yes: bool,
+) -> Result<()> {
+    let admin = log.admin();
+    let spec = before.spec(log.clock().now());
+    let topic = admin.describe_topic(&name).await?;
+    let mut fewer = 0;
+    for p in &topic.partitions {
+        let to = admin.offset(TopicPartition::new(name.clone(), p.partition), spec).await?;
+        fewer += to.saturating_sub(p.offsets.log_start_offset).max(0).unsigned_abs();
+    }
+    let what = format!("{} of `{name}`", counted(fewer, "record"));
+    if fewer > 0 && !yes && !confirmed(&what, cx)? {
+        return Ok(());
+    }
+    let begin = admin.delete_records(&name, spec).await?;
+    if cx.out.json() {
+        return begin.iter().try_for_each(|(partition, offset)| {
+            let json = serde_json::json!({
+                "topic": name.as_str(), "partition": partition.partition, "log_start_offset": offset,
+            });
+            cx.out.line(json.to_string())
+        });
+    }
+    let old = topic.partitions.iter().map(|p| p.offsets.log_start_offset);
+    let row = |((partition, offset), old): (&(TopicPartition, i64), i64)| {
+        vec![partition.partition.to_string(), old.to_string(), offset.to_string()]
+    };
+    let rows: Vec<_> = begin.iter().zip(old).map(row).collect();
+    cx.out.table(&["partition", "began at", "begins at"], &[0, 1, 2], &rows)?;
+    cx.out.note(format!("deleted {what}"));
+    Ok(())
+}
+
+/// Asks whether to delete `what`.
+fn confirmed(what: &str, cx: &mut Context) -> Result<bool> {
+    if !cx.out.can_ask() {
+        return Err(Error::NeedsYes { what: format!("confirmation to delete {what}") });
+    }
+    cx.out.ask(&format!("delete {what}? [y/N] "));
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    let yes = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
+    if !yes {
+        cx.out.note("nothing was deleted");
+    }
+    Ok(yes)
 }
 
 /// The groups that have a position in the topic.

@@ -29,6 +29,7 @@ mod metadata;
 mod partition;
 mod poll;
 mod produce;
+mod retention;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -38,10 +39,10 @@ mod topics;
 use crate::env::{Clock, Disk, Rng};
 use crate::group::{Groups, Input};
 use crate::service::{
-    CommitOffsets, CommittedOffset, CommittedOffsets, CreateTopics, DeleteGroup, DeleteTopic, DescribeGroups,
-    DescribeProducers, DescribeTopics, Fetch, Fetched, GroupDescription, Heartbeat, JoinGroup, JoinedGroup,
-    LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, Produce, Produced, ProducerState, Service, ShareAcknowledge,
-    ShareFetch, TopicDescription,
+    CommitOffsets, CommittedOffset, CommittedOffsets, CreateTopics, DeleteGroup, DeleteRecords, DeleteTopic,
+    DescribeGroups, DescribeProducers, DescribeTopics, Fetch, Fetched, GroupDescription, Heartbeat, JoinGroup,
+    JoinedGroup, LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, Produce, Produced, ProducerState, Service,
+    ShareAcknowledge, ShareFetch, TopicDescription,
 };
 use crate::storage::{DataDir, Known, LogConfig, PartitionLog};
 use crate::types::{Error, Flush, Result, TopicId, TopicName, TopicPartition, limits};
@@ -244,6 +245,9 @@ impl Service for Broker {
     }
     fn delete_topic(&self, request: DeleteTopic) -> BoxFuture<'_, Result<()>> {
         self.delete(request).boxed()
+    }
+    fn delete_records(&self, request: DeleteRecords) -> BoxFuture<'_, Result<Vec<ListedOffset>>> {
+        async move { self.delete_records(&request) }.boxed()
     }
     fn describe_topics(&self, request: DescribeTopics) -> BoxFuture<'_, Result<Vec<TopicDescription>>> {
         async move {

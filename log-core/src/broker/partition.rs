@@ -4,7 +4,7 @@
 use super::poll::WatchList;
 use crate::record::{ProducerStamp, records_at};
 use crate::shard::{Acks, Command, Description, Driver, Pending, Reply, Slot};
-use crate::storage::{Appended, Change, LogReader, SyncTicket};
+use crate::storage::{Appended, Change, Deletion, LogReader, SyncTicket};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicId, TopicPartition};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
@@ -179,6 +179,15 @@ impl Partition {
         match self.explain(self.shard.ask(|token| Command::Producers { slot: self.slot, token }).wait())? {
             Reply::Producers(producers) => Ok(producers),
             other => unreachable!("producers are not {other}"),
+        }
+    }
+
+    /// Begins the log at `offset`; what is to be recorded and removed then. `None` if it begins there or behind it.
+    pub(super) fn delete_below(&self, offset: Offset) -> Result<Option<Box<Deletion>>> {
+        let reply = self.shard.ask(|token| Command::DeleteBelow { slot: self.slot, token, offset }).wait();
+        match self.explain(reply)? {
+            Reply::Deletion(deletion) => Ok(deletion),
+            other => unreachable!("a deletion is not {other}"),
         }
     }
 

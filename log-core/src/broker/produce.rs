@@ -3,6 +3,7 @@
 use super::Broker;
 use super::partition::Partition;
 use super::poll::{Poll, Watching};
+use super::retention::resolve;
 use crate::record::{records, validate};
 use crate::service::{
     DescribeProducers, Fetch, FetchPartition, Fetched, ListOffsets, ListedOffset, Produce, Produced, ProducerState,
@@ -149,13 +150,7 @@ impl Broker {
     pub(super) fn list(&self, request: &ListOffsets) -> Result<Vec<ListedOffset>> {
         let listed = request.partitions.iter().map(|(name, spec)| {
             let partition = self.partition(name)?;
-            let offsets = partition.offsets();
-            let offset = match spec {
-                OffsetSpec::Earliest => offsets.log_start_offset,
-                OffsetSpec::Latest => offsets.high_watermark,
-                OffsetSpec::At(at) => partition.reader.offset_for_time(*at)?.unwrap_or(offsets.high_watermark),
-                OffsetSpec::Exactly(offset) => (*offset).clamp(offsets.log_start_offset, offsets.high_watermark),
-            };
+            let offset = resolve(&partition, *spec)?;
             Ok(ListedOffset { partition: name.clone(), offset })
         });
         listed.collect()

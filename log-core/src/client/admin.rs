@@ -1,8 +1,8 @@
 //! Topics and groups.
 
 use crate::service::{
-    CommitOffsets, CreateTopics, DeleteGroup, DeleteTopic, DescribeGroups, DescribeTopics, GroupDescription,
-    ListOffsets, Service, TopicDescription,
+    CommitOffsets, CreateTopics, DeleteGroup, DeleteRecords, DeleteTopic, DescribeGroups, DescribeTopics,
+    GroupDescription, ListOffsets, PartitionDescription, Service, TopicDescription,
 };
 use crate::types::{Error, GroupId, Offset, OffsetSpec, Result, TopicName, TopicPartition, TopicSpec};
 use std::sync::Arc;
@@ -49,6 +49,20 @@ impl Admin {
     /// Deletes a topic with its records.
     pub async fn delete_topic(&self, topic: impl AsRef<str>) -> Result<()> {
         self.service.delete_topic(DeleteTopic { topic: TopicName::new(topic)? }).await
+    }
+
+    /// Deletes the records of a topic before `spec` on each partition; returns where each begins now. Nothing is deleted
+    /// if one of them ends before an `Exactly` (`OffsetOutOfRange`).
+    pub async fn delete_records(
+        &self,
+        topic: impl AsRef<str>,
+        spec: OffsetSpec,
+    ) -> Result<Vec<(TopicPartition, Offset)>> {
+        let topic = self.describe_topic(topic).await?;
+        let partition = |p: &PartitionDescription| TopicPartition::new(topic.name.clone(), p.partition);
+        let partitions = topic.partitions.iter().map(|p| (partition(p), spec)).collect();
+        let begin = self.service.delete_records(DeleteRecords { partitions }).await?;
+        Ok(begin.into_iter().map(|listed| (listed.partition, listed.offset)).collect())
     }
 
     /// The offset that `spec` means on a partition now.

@@ -147,7 +147,9 @@ impl Consumer {
     /// Joins again by itself when the group has moved on. Records are handed out partition by partition, each in
     /// order, in turn.
     ///
-    /// Fails with `Corrupt` or `OffsetOutOfRange` when a partition cannot be read any further, and goes on with the
+    /// Records that retention or a deletion took away before they were read are passed over.
+    ///
+    /// Fails with `Corrupt` when a partition cannot be read any further, and goes on with the
     /// others when it is called again.
     pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
         let clock = self.service.clock();
@@ -337,6 +339,20 @@ impl Consumer {
         taken
     }
 
+    /// Goes on at the log start if the position lies before it: what was there has been deleted.
+    fn skip_deleted(&mut self, partition: &TopicPartition, log_start_offset: Offset) -> bool {
+        match self.partitions.get_mut(partition) {
+            Some(position) if position.fetch < log_start_offset => {
+                let from = position.fetch;
+                tracing::warn!(%partition, from, to = log_start_offset, "records were deleted before they were read");
+                position.fetch = log_start_offset;
+                position.pass_gap();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Fetches from all partitions; whether any position moved. Ends early when the member must join again.
     async fn fetch(&mut self, max_wait: Duration) -> Result<bool> {
         let max_bytes = (8 * limits::FETCH_BYTES_DEFAULT / self.order.len().max(1) as u32)
@@ -349,11 +365,19 @@ impl Consumer {
         let request = Fetch { partitions: partitions.collect(), max_wait, min_bytes: 1 };
         let fetched = tokio::select! {
             biased;
-            fetched = self.service.fetch(request) => fetched?,
+            fetched = self.service.fetch(request) => fetched,
             () = self.stale.wake.notified() => return Ok(false),
+        };
+        let fetched = match fetched {
+            Err(Error::OffsetOutOfRange { partition, offset, start, .. }) if offset < start => {
+                self.skip_deleted(&partition, start);
+                return Ok(true);
+            }
+            other => other?,
         };
         let (mut any, mut silent) = (false, None);
         for answer in fetched {
+            any |= self.skip_deleted(&answer.partition, answer.offsets.log_start_offset);
             let Some(position) = self.partitions.get_mut(&answer.partition) else { continue };
             if answer.batches.is_empty() && position.fetch != answer.offsets.high_watermark {
                 let (partition, offset) = (answer.partition.clone(), position.fetch);

@@ -24,6 +24,13 @@ pub struct DeleteTopic {
     pub topic: TopicName,
 }
 
+/// Deletes the records of partitions before an offset each (Kafka's DeleteRecords).
+#[derive(Clone, Debug)]
+pub struct DeleteRecords {
+    /// Where each partition is to begin: at most its high watermark. One that begins behind it already stays as it is.
+    pub partitions: Vec<(TopicPartition, OffsetSpec)>,
+}
+
 /// Asks what topics there are (Kafka's DescribeTopicPartitions).
 #[derive(Clone, Debug, Default)]
 pub struct DescribeTopics {

@@ -22,6 +22,9 @@ pub trait Service: Send + Sync + std::fmt::Debug + 'static {
     fn create_topics(&self, request: CreateTopics) -> BoxFuture<'_, Vec<Result<TopicDescription>>>;
     /// Deletes a topic with its records. Durable when it returns.
     fn delete_topic(&self, request: DeleteTopic) -> BoxFuture<'_, Result<()>>;
+    /// Deletes records before an offset, and returns where each partition begins now. Durable when it returns; the space
+    /// of a segment is free when all of it lies before the offset.
+    fn delete_records(&self, request: DeleteRecords) -> BoxFuture<'_, Result<Vec<ListedOffset>>>;
     /// Topics with their partitions and offsets; all of them, or those named.
     fn describe_topics(&self, request: DescribeTopics) -> BoxFuture<'_, Result<Vec<TopicDescription>>>;
 

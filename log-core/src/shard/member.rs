@@ -6,7 +6,7 @@
 use super::messages::{Acks, Description, Effect, Reply, Slot, Token};
 use super::waiters::Waiters;
 use crate::record::ProducerStamp;
-use crate::storage::{Appended, PartitionLog, SyncTicket};
+use crate::storage::{Appended, Deletion, PartitionLog, SyncTicket};
 use crate::types::{Error, Flush, Offset, Result, Timestamp, limits};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -193,6 +193,10 @@ impl Member {
 
     pub(super) fn producers(&mut self) -> Result<Vec<(ProducerStamp, Offset)>> {
         self.log.producers()
+    }
+
+    pub(super) fn delete_below(&mut self, offset: Offset) -> Result<Option<Deletion>> {
+        self.log.delete_below(offset)
     }
 
     /// Syncs and closes the log. After a failed sync nothing is synced any more: it is left as after a crash.

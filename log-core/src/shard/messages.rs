@@ -1,7 +1,7 @@
 //! What a shard is told and what it answers: closed enums, whose text is the log line and the golden script's.
 
 use crate::record::ProducerStamp;
-use crate::storage::{Appended, Change, PartitionLog, SyncTicket, Synced};
+use crate::storage::{Appended, Change, Deletion, PartitionLog, SyncTicket, Synced};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result};
 use bytes::Bytes;
 use std::fmt;
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Describe { slot: Slot, token: Token },
     /// Tell of the idempotent producers.
     Producers { slot: Slot, token: Token },
+    /// Begin the log at this offset, if that is behind where it begins.
+    DeleteBelow { slot: Slot, token: Token, offset: Offset },
     /// Make everything durable, close the log and tell waiters why. No ticket may be out.
     Close { slot: Slot, token: Token, why: Error },
     /// Let go of the log of a topic that was deleted, as it is. A ticket may be out.
@@ -69,6 +71,8 @@ pub(crate) enum Reply {
     Closed(Vec<Change>),
     /// To `Describe`.
     Described(Description),
+    /// To `DeleteBelow`: what to record and then to remove; `None` when there is nothing to do.
+    Deletion(Option<Box<Deletion>>),
     /// To `Producers`: as [`PartitionLog::producers`] lists them.
     Producers(Vec<(ProducerStamp, Offset)>),
 }
@@ -106,6 +110,7 @@ impl Command {
             | Self::Synced { token, .. }
             | Self::Describe { token, .. }
             | Self::Producers { token, .. }
+            | Self::DeleteBelow { token, .. }
             | Self::Close { token, .. } => Some(*token),
             Self::Remove { .. } | Self::Fence { .. } => None,
         }
@@ -142,6 +147,7 @@ impl fmt::Display for Command {
             Self::Synced { slot, token, result: Err(error), .. } => write!(f, "{token} not synced {slot}: {error}"),
             Self::Describe { slot, token } => write!(f, "{token} describe {slot}"),
             Self::Producers { slot, token } => write!(f, "{token} producers of {slot}"),
+            Self::DeleteBelow { slot, token, offset } => write!(f, "{token} delete below {offset} of {slot}"),
             Self::Close { slot, token, why } => write!(f, "{token} close {slot}: {why}"),
             Self::Remove { slot, why } => write!(f, "remove {slot}: {why}"),
             Self::Fence { error } => write!(f, "fence: {error}"),
@@ -165,6 +171,9 @@ impl fmt::Display for Reply {
                 Some(Change::Durable(point)) => write!(f, "closed at {}", point.offset),
                 _ => f.write_str("closed, nothing for the checkpoint"),
             },
+            Self::Deletion(deletion) => {
+                f.write_str(if deletion.is_some() { "a deletion" } else { "nothing to delete" })
+            }
             Self::Producers(producers) => write!(f, "{} producers", producers.len()),
             Self::Described(Description { bytes, segments, refusal }) => {
                 write!(f, "{bytes} bytes in {segments} segments")?;

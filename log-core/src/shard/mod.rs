@@ -80,6 +80,7 @@ impl Shard {
             | Command::Synced { slot, .. }
             | Command::Describe { slot, .. }
             | Command::Producers { slot, .. }
+            | Command::DeleteBelow { slot, .. }
             | Command::Close { slot, .. }
             | Command::Remove { slot, .. } => self.write(now, *slot, effects),
         }
@@ -124,6 +125,13 @@ impl Shard {
             }
             Command::Producers { slot, token } => {
                 (token, self.member(slot).and_then(|member| member.producers().map(Reply::Producers)))
+            }
+            Command::DeleteBelow { slot, token, offset } => {
+                let deletion = match fence {
+                    Some(error) => Err(error),
+                    None => self.member(slot).and_then(|member| member.delete_below(offset)),
+                };
+                (token, deletion.map(|deletion| Reply::Deletion(deletion.map(Box::new))))
             }
             Command::Close { slot, token, why } => {
                 let member = self.take(slot);

@@ -194,6 +194,9 @@ impl Service for MemoryLog {
     fn create_topics(&self, _: CreateTopics) -> BoxFuture<'_, Vec<Result<TopicDescription>>> {
         answer(Vec::new())
     }
+    fn delete_records(&self, _: DeleteRecords) -> BoxFuture<'_, Result<Vec<ListedOffset>>> {
+        answer(Err(Error::Closed))
+    }
     fn delete_topic(&self, _: DeleteTopic) -> BoxFuture<'_, Result<()>> {
         answer(Err(Error::Closed))
     }

@@ -261,3 +261,19 @@ fn bench_measures_and_leaves_nothing() {
 fn completions_are_a_script() {
     assert!(Tw::new().run(&["completions", "bash"]).ok().contains("complete -F"));
 }
+
+#[test]
+fn records_before_a_position_are_deleted_when_one_says_so() {
+    let tw = Tw::new();
+    tw.run(&["topic", "create", "t"]).ok();
+    tw.feed(&["put", "t"], "one\ntwo\nthree\n").ok();
+    tw.run(&["topic", "delete-records", "t", "--before", "2"]).error("TW0503");
+    assert_eq!(tw.values("t"), ["one", "two", "three"]);
+    let deleted = tw.run(&["topic", "delete-records", "t", "--before", "2", "--yes"]);
+    assert!(deleted.err.contains("deleted 2 records of `t`"), "{}", deleted.err);
+    deleted.ok();
+    assert_eq!(tw.values("t"), ["three"]);
+    tw.run(&["topic", "delete-records", "t", "--before", "9", "--yes"]).error("TW0106");
+    tw.run(&["topic", "delete-records", "nope", "--before", "1", "--yes"]).error("TW0102");
+    assert_eq!(tw.values("t"), ["three"]);
+}

@@ -183,6 +183,20 @@ impl Flusher {
         if is_damaged { Ok(()) } else { book.checkpoint.reconciled() }
     }
 
+    /// Appends changes to the checkpoint and syncs it: what has to be known before a file is removed.
+    pub(super) fn record(&self, changes: &[(TopicId, PartitionIndex, Change)]) -> Result<()> {
+        if let Some(error) = self.failed() {
+            return Err(error.clone());
+        }
+        let mut book = self.shared.book.lock();
+        book.checkpoint.append(changes)?;
+        let synced = book.checkpoint.sync();
+        drop(book);
+        synced.inspect_err(|error| {
+            self.fence(Error::Fenced { why: format!("a sync of the checkpoint failed: {error}") });
+        })
+    }
+
     /// Notes changes of a log that the caller has synced.
     pub(super) fn note(&self, changes: &[(TopicId, PartitionIndex, Change)]) {
         self.shared.note(changes, 0);

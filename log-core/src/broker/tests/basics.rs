@@ -236,3 +236,53 @@ async fn records_that_keep_coming_gather_also_where_nothing_is_waited_for() {
     // One that comes alone goes at once.
     producer.send(&topic("lines"), record("", "x")).await.unwrap().await.unwrap();
 }
+
+#[tokio::test]
+async fn deleted_records_are_gone_for_good_and_their_files_with_them() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    let mut spec = TopicSpec::new("lines", 1).unwrap();
+    spec.config.segment_bytes = 4096;
+    log.admin().create_topic(spec).await.unwrap();
+    let producer = log.producer().build();
+    for n in 0..100 {
+        let value = format!("{n} {}", "x".repeat(200));
+        producer.send_to(&topic("lines"), 0, record("", value)).await.unwrap().await.unwrap();
+    }
+    let before = log.admin().describe_topic("lines").await.unwrap();
+    assert!(before.partitions[0].segments > 4);
+    let mut slow = log.consumer("slow").topics(["lines"]).start().await.unwrap();
+
+    let error = log.admin().delete_records("lines", OffsetSpec::Exactly(101)).await.unwrap_err();
+    assert_eq!(error.code(), "TW0106");
+    let begins = log.admin().delete_records("lines", OffsetSpec::Exactly(50)).await.unwrap();
+    assert_eq!(begins, [(partition("lines", 0), 50)]);
+    // Going back is not possible, and is no error.
+    let begins = log.admin().delete_records("lines", OffsetSpec::Exactly(7)).await.unwrap();
+    assert_eq!(begins, [(partition("lines", 0), 50)]);
+
+    let after = log.admin().describe_topic("lines").await.unwrap();
+    assert!(after.partitions[0].segments < before.partitions[0].segments);
+    assert!(after.partitions[0].bytes < before.partitions[0].bytes);
+    assert!(matches!(
+        log.reader(partition("lines", 0), 49).next_batch(Duration::ZERO).await,
+        Err(Error::OffsetOutOfRange { .. })
+    ));
+    let read = slow.poll(1000, Duration::ZERO).await.unwrap();
+    assert_eq!(read.iter().map(|read| read.record.offset).collect::<Vec<_>>(), (50..100).collect::<Vec<_>>());
+    // A power cut in which nothing that was not synced survives.
+    drop((log, producer, slow));
+    for seed in 0..8 {
+        let sim = Sim { disk: sim.disk.crash(seed), clock: sim.clock.clone() };
+        let log = sim.open().await;
+        let offsets = log.admin().describe_topic("lines").await.unwrap().partitions[0].offsets;
+        assert_eq!((offsets.log_start_offset, offsets.high_watermark), (50, 100));
+    }
+    assert!(log_deletion_of_an_internal_topic_is_refused(&sim).await);
+}
+
+async fn log_deletion_of_an_internal_topic_is_refused(sim: &Sim) -> bool {
+    let log = sim.open().await;
+    let refused = log.admin().delete_records("__consumer_offsets", OffsetSpec::Latest).await;
+    matches!(refused, Err(Error::InvalidRequest { .. } | Error::UnknownTopic { .. }))
+}

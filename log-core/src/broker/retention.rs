@@ -1,0 +1,72 @@
+//! Deleting records before an offset: what a request asks for, and how files go.
+
+use super::Broker;
+use super::partition::Partition;
+use crate::service::{DeleteRecords, ListedOffset};
+use crate::storage::{Change, Deletion};
+use crate::types::{Error, Offset, OffsetSpec, Result};
+
+impl Broker {
+    pub(super) fn delete_records(&self, request: &DeleteRecords) -> Result<Vec<ListedOffset>> {
+        self.check_open()?;
+        let wanted = request.partitions.iter().map(|(name, spec)| {
+            if name.topic.is_internal() {
+                let why = format!("`{}` belongs to the system; its records are not yours to delete", name.topic);
+                return Err(Error::InvalidRequest { why });
+            }
+            let partition = self.partition(name)?;
+            let offsets = partition.offsets();
+            match *spec {
+                OffsetSpec::Exactly(offset) if offset > offsets.high_watermark => {
+                    let (start, end) = (offsets.log_start_offset, offsets.high_watermark);
+                    Err(Error::OffsetOutOfRange { partition: name.clone(), offset, start, end })
+                }
+                spec => resolve(&partition, spec).map(|offset| (partition, offset)),
+            }
+        });
+        let wanted = wanted.collect::<Result<Vec<_>>>()?;
+        let deleted = wanted.into_iter().map(|(partition, offset)| {
+            self.delete_below(&partition, offset)?;
+            Ok(ListedOffset { partition: partition.name.clone(), offset: partition.offsets().log_start_offset })
+        });
+        deleted.collect()
+    }
+
+    /// Begins a partition at `offset`, durably, and removes the files that lie before it.
+    pub(super) fn delete_below(&self, partition: &Partition, offset: Offset) -> Result<()> {
+        match partition.delete_below(offset)? {
+            Some(deletion) => self.remove(partition, &deletion),
+            None => Ok(()),
+        }
+    }
+
+    /// Records that files are of no use any more, then removes them.
+    pub(super) fn remove(&self, partition: &Partition, deletion: &Deletion) -> Result<()> {
+        self.record(partition, deletion.changes())?;
+        deletion.run()
+    }
+
+    /// Makes the checkpoint know of changes, durably. The room that was held back is for this: on a full disk nothing can
+    /// be deleted without it.
+    pub(super) fn record(&self, partition: &Partition, changes: &[Change]) -> Result<()> {
+        let key = |change: &Change| (partition.topic_id, partition.name.partition, change.clone());
+        let changes: Vec<_> = changes.iter().map(key).collect();
+        match self.logs.flusher.record(&changes) {
+            Err(Error::DiskFull { .. }) if self.with_dir(|dir| dir.release_ballast())? => {
+                self.logs.flusher.record(&changes)
+            }
+            other => other,
+        }
+    }
+}
+
+/// The offset that `spec` means on a partition now.
+pub(super) fn resolve(partition: &Partition, spec: OffsetSpec) -> Result<Offset> {
+    let offsets = partition.offsets();
+    Ok(match spec {
+        OffsetSpec::Earliest => offsets.log_start_offset,
+        OffsetSpec::Latest => offsets.high_watermark,
+        OffsetSpec::At(at) => partition.reader.offset_for_time(at)?.unwrap_or(offsets.high_watermark),
+        OffsetSpec::Exactly(offset) => offset.clamp(offsets.log_start_offset, offsets.high_watermark),
+    })
+}
