@@ -39,7 +39,8 @@ pub enum Change {
     Durable(DurablePoint),
     /// Nothing below this offset may be read any more.
     LogStart(Offset),
-    /// Sealed segments whose base lies in `[from, to)` are replaced by `with`, at once.
+    /// Sealed segments whose base lies in `[from, to)` are replaced by `with`, at once. One that lies below the log start,
+    /// or in one of a higher generation that is there, is late news and counts for nothing.
     Segments {
         /// The first base that is replaced.
         from: Offset,
@@ -70,12 +71,24 @@ impl PartitionState {
         match change {
             Change::Durable(point) => self.durable = Some(point),
             Change::LogStart(offset) => self.log_start_offset = offset,
-            Change::Segments { from, to, with } => {
+            Change::Segments { from, to, mut with } => {
+                // Whoever tells of a sealed segment may be late: after it was rewritten, or deleted (below).
+                let is_rewritten = |new: &SealedSegment| {
+                    let holds = |old: &SealedSegment| (old.base..old.next_offset).contains(&new.base);
+                    self.sealed.iter().any(|old| old.generation > new.generation && holds(old))
+                };
+                let told = with.len();
+                with.retain(|new| !is_rewritten(new));
+                if with.is_empty() && told > 0 {
+                    return;
+                }
                 let start = self.sealed.partition_point(|segment| segment.base < from);
                 let end = self.sealed.partition_point(|segment| segment.base < to);
                 self.sealed.splice(start..end, with);
             }
         }
+        let start = self.log_start_offset;
+        self.sealed.retain(|segment| segment.next_offset > start || start == 0);
     }
 
     /// The changes that make this state from nothing; there is always one, so that the partition stays known.

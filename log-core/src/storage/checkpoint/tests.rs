@@ -97,10 +97,20 @@ fn apply(model: &mut Model, topic: TopicId, partition: PartitionIndex, change: &
         Change::Durable(point) => state.durable = Some(*point),
         Change::LogStart(offset) => state.log_start_offset = *offset,
         Change::Segments { from, to, with } => {
-            state.sealed.retain(|segment| !(*from..*to).contains(&segment.base));
-            state.sealed.extend(with);
-            state.sealed.sort_by_key(|segment| segment.base);
+            let before = state.sealed.clone();
+            let in_it = |offset, old: &&SealedSegment| old.base <= offset && offset < old.next_offset;
+            let is_late = |new: &&SealedSegment| {
+                before.iter().filter(|old| in_it(new.base, old)).any(|old| old.generation > new.generation)
+            };
+            if with.is_empty() || !with.iter().all(|new| is_late(&new)) {
+                state.sealed.retain(|segment| !(*from..*to).contains(&segment.base));
+                state.sealed.extend(with.iter().filter(|new| !is_late(new)));
+                state.sealed.sort_by_key(|segment| segment.base);
+            }
         }
+    }
+    if state.log_start_offset > 0 {
+        state.sealed.retain(|segment| segment.next_offset > state.log_start_offset);
     }
 }
 
@@ -192,4 +202,24 @@ fn the_file_stays_as_small_as_its_states() {
     assert_eq!(checkpoint.states.encoded_len(), 0);
     drop(checkpoint);
     history.open(&disk).unwrap();
+}
+
+#[test]
+fn late_news_of_a_segment_that_was_deleted_or_rewritten_count_for_nothing() {
+    let disk = SimDisk::default();
+    let (mut checkpoint, _) = open(&disk).unwrap();
+    let sealed = |base, generation, next_offset| SealedSegment { base, generation, bytes: 9, next_offset };
+    let news = |of: SealedSegment| Change::Segments { from: of.base, to: of.base + 1, with: vec![of] };
+    let merged = Change::Segments { from: 0, to: 30, with: vec![sealed(0, 2, 30)] };
+    let mut tell = |change| {
+        checkpoint.append(&[(topic(1), 0, change)]).unwrap();
+        checkpoint.state(topic(1), 0).unwrap().sealed.clone()
+    };
+    tell(news(sealed(0, 0, 10)));
+    tell(merged);
+    assert_eq!(tell(news(sealed(10, 0, 20))), [sealed(0, 2, 30)], "it was merged meanwhile");
+    assert_eq!(tell(news(sealed(30, 0, 40))), [sealed(0, 2, 30), sealed(30, 0, 40)]);
+    assert_eq!(tell(Change::LogStart(40)), []);
+    assert_eq!(tell(news(sealed(30, 0, 40))), [], "it was deleted meanwhile");
+    assert_eq!(tell(news(sealed(40, 0, 50))), [sealed(40, 0, 50)]);
 }
