@@ -12,6 +12,7 @@ use super::resources::Resources;
 use super::segment::Segment;
 use super::state::State;
 use super::tail_cache::CachedBatch;
+use super::upkeep::Compacted;
 use super::write_error;
 use crate::env::File;
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, ControlRecord, ProducerStamp, stamp_offset};
@@ -78,6 +79,7 @@ pub struct PartitionLog {
     /// Why nothing is appended any more.
     pub(super) refusal: Option<Error>,
     pub(super) damage: Option<Error>,
+    pub(super) compacted: Compacted,
 }
 
 /// Which directories have names that no sync has been asked for.
@@ -142,6 +144,7 @@ impl PartitionLog {
             syncing: false,
             refusal: report.damage.clone(),
             damage: report.damage.clone(),
+            compacted: Compacted::default(),
         };
         if !recovered.durable.clean && report.damage.is_none() {
             // A transaction may be open. A log whose state cannot be known takes no writes.

@@ -46,7 +46,6 @@
 
 mod ballast;
 mod checkpoint;
-#[allow(dead_code, reason = "the log uses it next")]
 mod compaction;
 mod data_dir;
 #[allow(dead_code, reason = "replication asks for all of it")]
@@ -61,7 +60,6 @@ mod producers;
 mod reader;
 mod recovery;
 mod resources;
-#[allow(dead_code, reason = "the log uses it next")]
 mod retention;
 mod roll;
 mod scan;
@@ -75,15 +73,20 @@ mod tail_cache;
 mod tests;
 mod transactions;
 mod truncate;
+mod upkeep;
 #[allow(dead_code, reason = "scrub and doctor use it next")]
 mod verify;
 
 pub use checkpoint::{Change, Checkpoint, CheckpointReport, DurablePoint, PartitionState, SealedSegment};
+pub use compaction::{
+    CompactionSettings, Pass as CompactionPass, Replacement, Report as CompactionReport, Step as CompactionStep,
+};
 pub use data_dir::DataDir;
 pub use log::{Appended, LogConfig, PartitionLog};
 pub use reader::{Isolation, LogReader};
 pub use recovery::{Known, OpenReport, TornTail, Trust};
 pub use resources::Resources;
+pub use retention::Retention;
 pub use sync::{SyncTicket, Synced};
 pub use transactions::AbortedTransaction;
 pub use truncate::{Deletion, Truncation};

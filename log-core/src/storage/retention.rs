@@ -26,6 +26,7 @@
 //! **By size**, segments go as long as those that stay, the active one with them, are at least as large as the limit: a
 //! partition keeps at least that much, and at most one segment more.
 
+use super::footer::Footer;
 use crate::types::{Offset, Timestamp};
 use std::time::Duration;
 
@@ -42,11 +43,26 @@ pub(super) struct SegmentFacts {
     pub(super) last_append: Timestamp,
 }
 
+impl SegmentFacts {
+    /// Those that a footer tells.
+    pub(super) fn of(footer: &Footer) -> Self {
+        Self {
+            base: footer.base_offset(),
+            next_offset: footer.next_offset,
+            bytes: footer.log_bytes,
+            max_timestamp: footer.index.max_timestamp(),
+            last_append: footer.last_append,
+        }
+    }
+}
+
 /// How much is kept; `None` is without a bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Retention {
-    pub(super) time: Option<Duration>,
-    pub(super) bytes: Option<u64>,
+pub struct Retention {
+    /// Records are kept at least that long.
+    pub time: Option<Duration>,
+    /// A partition that is larger loses its oldest segments.
+    pub bytes: Option<u64>,
 }
 
 /// Where the log should begin, if further on than `log_start_offset`. `sealed` is in order; `active_bytes` is the size

@@ -5,6 +5,7 @@ mod faults;
 mod model;
 mod replay;
 mod sequences;
+mod upkeep;
 
 use super::*;
 use crate::env::{Disk, SimDisk};

@@ -41,7 +41,8 @@ mod plan;
 mod tests;
 mod transactions;
 
-#[allow(unused_imports, reason = "the log uses it next")]
-pub(super) use pass::{Pass, Replacement, Report, Request, Source, Step};
-#[allow(unused_imports, reason = "the log uses it next")]
-pub(super) use plan::{Settings, generation_above, is_compacted};
+pub use pass::{Pass, Replacement, Report, Step};
+pub(super) use pass::{Request, Source};
+pub use plan::CompactionSettings;
+#[expect(unused_imports, reason = "a repair asks for them next")]
+pub(super) use plan::{generation_above, is_compacted};

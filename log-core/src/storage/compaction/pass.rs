@@ -9,7 +9,7 @@ use super::super::transactions::AbortedTransaction;
 use super::clean::{Cleaned, Cleaner, Rules};
 use super::keys::KeyMap;
 use super::output::{Inherited, Output};
-use super::plan::{Plan, Settings, generation_above, groups, is_compacted, plan};
+use super::plan::{CompactionSettings, Plan, generation_above, groups, is_compacted, plan};
 use super::transactions::Transactions;
 use crate::env::{Disk, File, OpenMode};
 use crate::record::{BATCH_HEAD_BYTES, Batch, BatchHeader, batches, records_from, verify_crc};
@@ -53,10 +53,10 @@ pub(in super::super) struct Request {
 
 /// A compaction under way.
 #[derive(Debug)]
-pub(in super::super) struct Pass {
+pub struct Pass {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    settings: Settings,
+    settings: CompactionSettings,
     sources: Vec<Source>,
     cleaner: Cleaner,
     phase: Phase,
@@ -76,7 +76,7 @@ enum Phase {
 
 /// What a step has come to.
 #[derive(Debug)]
-pub(in super::super) enum Step {
+pub enum Step {
     /// It is not through yet.
     More,
     /// A segment is complete and durable. It must have taken the place of the old ones, durably, before the next step.
@@ -87,7 +87,7 @@ pub(in super::super) enum Step {
 
 /// A segment that takes the place of one or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Replacement {
+pub struct Replacement {
     /// Base offset and generation of those that go, in order.
     pub(in super::super) replaced: Vec<(Offset, u32)>,
     /// The footer of the new one, which is in its file.
@@ -96,7 +96,7 @@ pub(in super::super) struct Replacement {
 
 /// What the next pass is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Report {
+pub struct Report {
     pub(in super::super) cleaned_to: Offset,
     pub(in super::super) next_horizon: Option<Timestamp>,
 }
@@ -106,11 +106,11 @@ impl Pass {
     pub(in super::super) fn begin(
         disk: &Arc<dyn Disk>,
         dir: &Path,
-        settings: Settings,
+        settings: CompactionSettings,
         request: Request,
     ) -> Option<Self> {
         let Request { mut sources, later_aborted, last_of_producers, stable_to, next_horizon, now, .. } = request;
-        let facts: Vec<_> = sources.iter().map(|source| facts(&source.footer)).collect();
+        let facts: Vec<_> = sources.iter().map(|source| SegmentFacts::of(&source.footer)).collect();
         let rewritten = sources.iter().take_while(|source| is_compacted(source.footer.generation)).last();
         let known = || rewritten.map_or(0, |source| source.footer.next_offset);
         let cleaned_to = request.cleaned_to.unwrap_or_else(known);
@@ -142,7 +142,7 @@ impl Pass {
     /// leftover, and the log is as it was after the last replacement.
     ///
     /// [`Error::Corrupt`] if a segment is damaged; [`Error::DiskFull`]; [`Error::Io`].
-    pub(in super::super) fn step(&mut self, max_bytes: u64) -> Result<Step> {
+    pub fn step(&mut self, max_bytes: u64) -> Result<Step> {
         let mut bytes = 0;
         while bytes < max_bytes.max(1) {
             bytes += match self.phase {
@@ -193,7 +193,7 @@ impl Pass {
 
     fn begin_cleaning(&mut self, end: usize) {
         self.sources.truncate(end);
-        let facts: Vec<_> = self.sources.iter().map(|source| facts(&source.footer)).collect();
+        let facts: Vec<_> = self.sources.iter().map(|source| SegmentFacts::of(&source.footer)).collect();
         let bytes_max = self.settings.segment_bytes.min(SEGMENT_BYTES_MAX);
         let groups = groups(&facts, bytes_max, SEGMENT_OFFSETS_MAX).into();
         self.phase = Phase::Clean { output: None, groups };
@@ -307,14 +307,4 @@ enum Cleaning {
     Read(u64),
     Finished(Option<Replacement>),
     NothingLeft,
-}
-
-fn facts(footer: &Footer) -> SegmentFacts {
-    SegmentFacts {
-        base: footer.base_offset(),
-        next_offset: footer.next_offset,
-        bytes: footer.log_bytes,
-        max_timestamp: footer.index.max_timestamp(),
-        last_append: footer.last_append,
-    }
 }

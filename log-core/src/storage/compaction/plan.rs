@@ -7,15 +7,15 @@ use std::time::Duration;
 
 /// How a topic is compacted.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in super::super) struct Settings {
+pub struct CompactionSettings {
     /// The dirty part of the bytes from which on a pass is worth it (Kafka's `min.cleanable.dirty.ratio`).
-    pub(in super::super) dirty_ratio: f64,
+    pub dirty_ratio: f64,
     /// How long a tombstone stays after a pass first met it.
-    pub(in super::super) tombstone_delay: Duration,
+    pub tombstone_delay: Duration,
     /// Segments are merged up to this size.
-    pub(in super::super) segment_bytes: u64,
+    pub segment_bytes: u64,
     /// Memory for keys.
-    pub(in super::super) key_bytes_max: usize,
+    pub key_bytes_max: usize,
 }
 
 /// Whether a segment of this generation was compacted as a whole: every other one above 0. The others were rewritten all

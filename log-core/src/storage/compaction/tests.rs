@@ -198,7 +198,12 @@ impl Made {
     }
 
     /// Compacts as the log does; how many segments were written, and none if there was nothing to do.
-    fn compact(&mut self, settings: Settings, now: Timestamp, step_bytes: u64) -> Result<Option<usize>, Error> {
+    fn compact(
+        &mut self,
+        settings: CompactionSettings,
+        now: Timestamp,
+        step_bytes: u64,
+    ) -> Result<Option<usize>, Error> {
         let Some(mut pass) = Pass::begin(&self.disk, Path::new(DIR), settings, self.request(now)) else {
             return Ok(None);
         };
@@ -283,8 +288,8 @@ impl Made {
     }
 }
 
-fn settings() -> Settings {
-    Settings { dirty_ratio: 0.0, tombstone_delay: DELAY, segment_bytes: 600, key_bytes_max: 1 << 20 }
+fn settings() -> CompactionSettings {
+    CompactionSettings { dirty_ratio: 0.0, tombstone_delay: DELAY, segment_bytes: 600, key_bytes_max: 1 << 20 }
 }
 
 /// The last record of each key below `end`.
@@ -366,7 +371,7 @@ proptest! {
                 plain.apply(op);
             }
             now = now + Duration::from_secs(seconds);
-            let settings = Settings { dirty_ratio, key_bytes_max: keys * 65, ..settings() };
+            let settings = CompactionSettings { dirty_ratio, key_bytes_max: keys * 65, ..settings() };
             made.compact(settings, now, 500).unwrap();
             if restarts {
                 (made.cleaned_to, made.next_horizon) = (None, None);
@@ -447,7 +452,7 @@ fn nothing_is_written_anew_that_is_damaged() {
 #[test]
 fn a_compacted_segment_that_stays_the_same_is_not_written() {
     let mut made = Made::of(&[put(&[(1, Some(90)), (2, Some(91))]), Op::Roll, put(&[(1, Some(92))]), Op::Roll]);
-    let apart = Settings { segment_bytes: 1, ..settings() };
+    let apart = CompactionSettings { segment_bytes: 1, ..settings() };
     assert_eq!(made.compact(apart, NOW, 1).unwrap(), Some(2), "both were never compacted");
     let first = made.sources[0].footer.clone();
     made.apply(&put(&[(3, Some(93))]));
