@@ -8,7 +8,7 @@ use crate::record::{records, validate};
 use crate::service::{
     DescribeProducers, Fetch, FetchPartition, Fetched, ListOffsets, ListedOffset, Produce, Produced, ProducerState,
 };
-use crate::types::{Error, Instant, Offset, OffsetSpec, Result, TopicName};
+use crate::types::{Error, Instant, Offset, Result, TopicName};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
