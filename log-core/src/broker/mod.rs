@@ -19,8 +19,8 @@
 //! Under a manual clock nothing happens by itself: no thread flushes, no task expires; each request does both first,
 //! and nothing waits for time to pass (`max_wait` is taken as zero).
 //!
-//! Left out: retention, compaction of the internal topics, replication; reads and topic creation block the calling
-//! task for as long as the disk does.
+//! Left out: retention, compaction of the internal topics, replication; appends, topic creation and what queues read
+//! block the calling task for as long as the disk does.
 
 mod flush;
 mod groups;

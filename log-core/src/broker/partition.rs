@@ -4,7 +4,7 @@
 use super::poll::WatchList;
 use crate::record::{ProducerStamp, records_at};
 use crate::shard::{Acks, Command, Description, Driver, Pending, Reply, Slot};
-use crate::storage::{Appended, Change, Deletion, LogReader, SyncTicket};
+use crate::storage::{Appended, Change, Deletion, Isolation, LogReader, SyncTicket};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicId, TopicPartition};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
@@ -103,21 +103,34 @@ impl Partition {
         }
     }
 
-    /// Batches from `offset` on, for a request: what is in memory at once, what is on the disk without holding up other
-    /// requests. Damage is remembered, for whoever asks what is wrong with the partition.
+    /// Batches from `offset` on, for a request: what is in memory at once; what must be fetched from the disk on a thread
+    /// that may wait, so that other requests go on meanwhile. Damage is remembered, for whoever asks what is wrong with
+    /// the partition.
     pub(super) async fn read(&self, offset: Offset, max_bytes: u32) -> Result<Bytes> {
-        self.read_now(offset, max_bytes)
+        let read = match self.reader.read_cached(offset, max_bytes, Isolation::ReadUncommitted).transpose() {
+            Some(read) => read,
+            None => {
+                let reader = self.reader.clone();
+                let cold = tokio::task::spawn_blocking(move || reader.read(offset, max_bytes));
+                // The runtime ends: nobody reads the answer.
+                cold.await.unwrap_or(Err(Error::Closed))
+            }
+        };
+        self.noted(read)
     }
 
     /// The same; blocks while the disk reads.
     pub(super) fn read_now(&self, offset: Offset, max_bytes: u32) -> Result<Bytes> {
+        self.noted(self.reader.read(offset, max_bytes))
+    }
+
+    fn noted(&self, read: Result<Bytes>) -> Result<Bytes> {
         #[cfg(test)]
         self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.reader.read(offset, max_bytes).inspect_err(|error| {
-            if matches!(error, Error::Corrupt { .. }) {
-                self.found_damage(error);
-            }
-        })
+        if let Err(error @ Error::Corrupt { .. }) = &read {
+            self.found_damage(error);
+        }
+        read
     }
 
     /// The first damage that opening or a read found.
