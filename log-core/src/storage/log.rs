@@ -148,7 +148,7 @@ impl PartitionLog {
         };
         if !recovered.durable.clean && report.damage.is_none() {
             // A transaction may be open. A log whose state cannot be known takes no writes.
-            log.refusal = log.load_state().err();
+            log.refusal = log.learn_transactions(&recovered.without_transactions).and_then(|()| log.load_state()).err();
         }
         Ok((log, report))
     }

@@ -142,10 +142,13 @@ impl LogReader {
                 continue;
             }
             let is_gone = matches!(&read, Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound);
-            if is_gone && !Arc::ptr_eq(&segments, &self.shared.segments()) {
-                continue;
+            if !is_gone {
+                return read;
             }
-            return read;
+            // It was removed or replaced meanwhile; or it is missing where it should be.
+            if Arc::ptr_eq(&segments, &self.shared.segments()) {
+                return Err(missing(&segments, offset));
+            }
         }
     }
 
@@ -229,22 +232,47 @@ impl LogReader {
         Ok(None)
     }
 
-    /// The aborted transactions that a reader of committed records has to know of to read `range`, by their first offset
-    /// (Kafka's `aborted_transactions`).
-    pub fn aborted(&self, range: OffsetRange) -> Result<Vec<AbortedTransaction>> {
-        let mut aborted = Vec::new();
-        let segments = self.shared.segments();
-        let first = segments.partition_point(|segment| segment.base <= range.start).saturating_sub(1);
-        for segment in segments.iter().skip(first) {
-            // A marker may lie in a later segment than the records that it aborts, but then the last stable offset was
-            // below them until there.
-            if segment.with_footer(|footer| collect_overlapping(&footer.aborted, range, &mut aborted))? {
-                break;
+    /// What a reader of committed records gets: batches as by [`LogReader::read_isolated`], and the aborted transactions
+    /// whose records among them it has to pass over, by their first offset (Kafka's `aborted_transactions`).
+    pub fn read_committed(&self, offset: Offset, max_bytes: u32) -> Result<(Bytes, Vec<AbortedTransaction>)> {
+        loop {
+            // Both are of the same segments: compaction takes away aborted records and the mention of them together.
+            let segments = self.shared.segments();
+            let batches = self.read_isolated(offset, max_bytes, Isolation::ReadCommitted)?;
+            let end = crate::record::batches(batches.clone()).last().transpose()?;
+            let range = OffsetRange::new(offset, end.map_or(offset, |last| last.header.next_offset()));
+            let aborted = aborted(&segments, range)?;
+            if Arc::ptr_eq(&segments, &self.shared.segments()) {
+                return Ok((batches, aborted));
             }
         }
-        aborted.sort_by_key(|transaction| transaction.first_offset);
-        Ok(aborted)
     }
+
+    /// The aborted transactions that a reader of `range` has to know of.
+    pub fn aborted(&self, range: OffsetRange) -> Result<Vec<AbortedTransaction>> {
+        aborted(&self.shared.segments(), range)
+    }
+}
+
+/// The file of the segment that holds `offset` is not there.
+fn missing(segments: &[Arc<Segment>], offset: Offset) -> Error {
+    let after = segments.partition_point(|segment| segment.base <= offset);
+    let path = segments.get(after.saturating_sub(1)).map(|segment| segment.path.clone()).unwrap_or_default();
+    Error::Corrupt { path, position: 0, offset, why: "the file is missing".into() }
+}
+
+fn aborted(segments: &[Arc<Segment>], range: OffsetRange) -> Result<Vec<AbortedTransaction>> {
+    let mut aborted = Vec::new();
+    let first = segments.partition_point(|segment| segment.base <= range.start).saturating_sub(1);
+    for segment in segments.iter().skip(first) {
+        // A marker may lie in a later segment than the records that it aborts, but then the last stable offset was below
+        // them until there.
+        if segment.with_footer(|footer| collect_overlapping(&footer.aborted, range, &mut aborted))? {
+            break;
+        }
+    }
+    aborted.sort_by_key(|transaction| transaction.first_offset);
+    Ok(aborted)
 }
 
 /// Reads batches of one segment; see [`LogReader::read`]. Empty if none ends behind `offset`.

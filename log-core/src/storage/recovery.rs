@@ -116,6 +116,9 @@ pub(super) struct Recovered {
     pub(super) active: Option<Arc<Segment>>,
     pub(super) durable: DurablePoint,
     pub(super) log_start_offset: Offset,
+    /// Segments that were walked and have transaction markers, in order: their footers lack the aborted transactions, which
+    /// only a replay of the log from before them can tell.
+    pub(super) without_transactions: Vec<Arc<Segment>>,
 }
 
 /// Opens the log in `dir`.
@@ -168,6 +171,7 @@ fn open_clean(resources: &Resources, dir: &Path, known: &Known) -> Option<Recove
         active,
         durable: point,
         log_start_offset: *log_start_offset,
+        without_transactions: Vec::new(),
     })
 }
 
@@ -188,6 +192,8 @@ struct Walked {
     footer: Footer,
     /// Whether all of it lies below the durable point.
     is_trusted: bool,
+    /// Whether it has transaction markers, of which headers do not say what they ended.
+    has_markers: bool,
 }
 
 /// Where the batches stop being what they should be.
@@ -238,7 +244,9 @@ impl Recovery<'_> {
             let segments = sealed.into_iter().chain(walked).collect();
             let durable = DurablePoint { offset: self.expected, ..self.known.state.durable.unwrap_or_default() };
             let log_start_offset = log_start_offset.min(self.expected);
-            return Ok((Recovered { segments, active: None, durable, log_start_offset }, report));
+            let without_transactions = Vec::new();
+            let recovered = Recovered { segments, active: None, durable, log_start_offset, without_transactions };
+            return Ok((recovered, report));
         }
         self.make_durable(report.torn_tail.is_some())?;
         let recovered = self.finish(sealed, log_start_offset, &mut report)?;
@@ -278,7 +286,7 @@ impl Recovery<'_> {
     fn walk_one(&mut self, segment: &Arc<Segment>) -> Result<Option<(u64, String)>> {
         let mut footer = Footer::new(segment.base, segment.generation, Timestamp(0));
         let mut scanner = segment.scan(Place { offset: segment.base, position: 0 })?;
-        let (mut position, mut wrong) = (0, None);
+        let (mut position, mut wrong, mut has_markers) = (0, None, false);
         loop {
             let place = Place { offset: self.expected, position };
             let point = self.durable().filter(|point| point.is_above(segment.base, place));
@@ -297,6 +305,7 @@ impl Recovery<'_> {
                         break;
                     }
                     footer.push(place.position, &header, &head, header.max_timestamp);
+                    has_markers |= header.is_control;
                     (position, self.expected) = (behind, header.next_offset());
                 }
             }
@@ -310,7 +319,7 @@ impl Recovery<'_> {
             segment.clone()
         };
         segment.set_footer(footer.clone());
-        self.walked.push(Walked { segment, footer, is_trusted });
+        self.walked.push(Walked { segment, footer, is_trusted, has_markers });
         Ok(wrong)
     }
 
@@ -388,8 +397,11 @@ impl Recovery<'_> {
             report.changes.push(Change::LogStart(log_start_offset));
         }
         let count = self.walked.len();
-        let mut active = None;
-        for (number, Walked { segment, footer, .. }) in self.walked.into_iter().enumerate() {
+        let (mut active, mut without_transactions) = (None, Vec::new());
+        for (number, Walked { segment, footer, has_markers, .. }) in self.walked.into_iter().enumerate() {
+            if has_markers {
+                without_transactions.push(segment.clone());
+            }
             if number + 1 < count || segment.generation > 0 {
                 let next_offset = footer.next_offset;
                 let (path, file) = segment.write_footer()?;
@@ -423,7 +435,8 @@ impl Recovery<'_> {
         if known != Some(durable) && !durable.clean {
             report.changes.push(Change::Durable(durable));
         }
-        Ok(Recovered { segments, active, durable, log_start_offset: log_start_offset.min(self.expected) })
+        let log_start_offset = log_start_offset.min(self.expected);
+        Ok(Recovered { segments, active, durable, log_start_offset, without_transactions })
     }
 }
 

@@ -10,7 +10,7 @@ use super::segment::Segment;
 use super::state::State;
 use super::{snapshot, write_error};
 use crate::record::{ControlRecord, verify_crc};
-use crate::types::{Offset, OffsetRange, Result, Timestamp};
+use crate::types::{Error, Offset, OffsetRange, Result, Timestamp};
 use std::sync::Arc;
 
 /// Snapshots that are kept at least.
@@ -114,18 +114,37 @@ impl PartitionLog {
         }
     }
 
+    /// Works out the aborted transactions of segments that were walked, which is by replaying the log from before the
+    /// first of them, and writes the footers of those that are sealed.
+    pub(super) fn learn_transactions(&mut self, segments: &[Arc<Segment>]) -> Result<()> {
+        let Some(first) = segments.first() else { return Ok(()) };
+        self.load_state_from(first.base)?;
+        for segment in segments {
+            if self.active.as_ref().is_none_or(|active| !Arc::ptr_eq(active, segment)) {
+                let (path, file) = segment.write_footer()?;
+                file.sync_data().map_err(|e| Error::io("sync", path, e))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Loads the state if it is not there: from the newest snapshot, and the headers of the batches behind it.
     pub(super) fn load_state(&mut self) -> Result<()> {
-        if self.state.is_some() {
-            return Ok(());
+        match self.state {
+            Some(_) => Ok(()),
+            None => self.load_state_from(self.end()),
         }
+    }
+
+    /// Loads the state from a snapshot at `upto` or before.
+    fn load_state_from(&mut self, upto: Offset) -> Result<()> {
         let end = self.end();
         let segments = self.shared.segments();
         if segments.is_empty() {
             self.state = Some(State::default());
             return Ok(());
         }
-        let (snapshot, damaged) = snapshot::load_newest(self.resources.disk(), &self.dir, end)?;
+        let (snapshot, damaged) = snapshot::load_newest(self.resources.disk(), &self.dir, upto.min(end))?;
         for error in damaged {
             tracing::error!(%error, "a snapshot is damaged; the log is read instead");
         }

@@ -5,6 +5,7 @@ mod faults;
 mod model;
 mod replay;
 mod sequences;
+mod transactions;
 mod upkeep;
 
 use super::*;
