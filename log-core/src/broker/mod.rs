@@ -44,7 +44,7 @@ use crate::service::{
     JoinedGroup, LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, Produce, Produced, ProducerState, Service,
     ShareAcknowledge, ShareFetch, TopicDescription,
 };
-use crate::storage::{DataDir, Known, LogConfig, PartitionLog};
+use crate::storage::{DataDir, Known, LogConfig, METADATA, PartitionLog};
 use crate::types::{Error, Flush, Result, TopicId, TopicName, TopicPartition, limits};
 use dashmap::DashMap;
 use flush::{Changes, Flusher};
@@ -59,10 +59,6 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use topics::Topic;
-use uuid::Uuid;
-
-/// The metadata log's name in the checkpoint, where it lies among the partitions.
-const METADATA: TopicId = TopicId(Uuid::nil());
 
 /// A log in this process.
 #[derive(Debug)]

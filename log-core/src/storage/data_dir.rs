@@ -16,6 +16,9 @@ const FORMAT_PREFIX: &str = "tailwater ";
 /// What is read of the lock and format files, in bytes.
 const SMALL_FILE_BYTES: usize = 64;
 
+/// The metadata log's name in the checkpoint, where it lies among the partitions.
+pub const METADATA: TopicId = TopicId(uuid::Uuid::nil());
+
 /// An open data directory; it is locked for as long as this lives.
 #[derive(Debug)]
 pub struct DataDir {
@@ -36,6 +39,28 @@ impl DataDir {
         if let Some(parent) = root.parent() {
             disk.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))?;
         }
+        let data_dir = Self::lock(disk, root)?;
+        data_dir.check_format()?;
+        for dir in [data_dir.meta_dir(), data_dir.topics_dir()] {
+            data_dir.disk.create_dir_all(&dir).map_err(|e| write_error("create", dir, 0, e))?;
+        }
+        data_dir.sync_root()?;
+        data_dir.ballast.hold();
+        Ok(data_dir)
+    }
+
+    /// Takes the lock of a data directory that is there, and changes nothing else in it. Errors as for [`DataDir::open`].
+    pub(super) fn open_unchanged(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
+        if !disk.exists(&root.join("format")) {
+            let (path, found) = (root.join("format"), "(missing)".into());
+            return Err(Error::UnsupportedFormat { path, found, supported: FORMAT_VERSION });
+        }
+        let data_dir = Self::lock(disk, root)?;
+        data_dir.check_format()?;
+        Ok(data_dir)
+    }
+
+    fn lock(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
         let lock_path = root.join("LOCK");
         let lock = match disk.lock(&lock_path) {
             Ok(lock) => lock,
@@ -48,14 +73,7 @@ impl DataDir {
         };
         let resources = Resources::new(disk.clone(), limits::OPEN_SEGMENTS_MAX, limits::TAIL_CACHE_BYTES);
         let ballast = Ballast::new(&disk, root);
-        let data_dir = Self { disk, resources, ballast, root: root.to_owned(), _lock: lock };
-        data_dir.check_format()?;
-        for dir in [data_dir.meta_dir(), data_dir.topics_dir()] {
-            data_dir.disk.create_dir_all(&dir).map_err(|e| write_error("create", dir, 0, e))?;
-        }
-        data_dir.sync_root()?;
-        data_dir.ballast.hold();
-        Ok(data_dir)
+        Ok(Self { disk, resources, ballast, root: root.to_owned(), _lock: lock })
     }
 
     /// Reads the format version; writes it into a directory that holds no data yet.
@@ -93,7 +111,7 @@ impl DataDir {
     /// Opens the directory's checkpoint, as [`Checkpoint::open`] does. Open it once. One that is missing where there is
     /// data is damage.
     pub fn checkpoint(&self) -> Result<(Checkpoint, CheckpointReport)> {
-        let path = self.root.join("checkpoint.log");
+        let path = self.checkpoint_path();
         let open = || Checkpoint::open(self.disk.clone(), &path);
         let (mut checkpoint, mut report) = match open() {
             Err(Error::DiskFull { .. }) if self.ballast.release() => open()?,
@@ -107,7 +125,11 @@ impl DataDir {
         Ok((checkpoint, report))
     }
 
-    fn has_data(&self) -> Result<bool> {
+    pub(super) fn checkpoint_path(&self) -> PathBuf {
+        self.root.join("checkpoint.log")
+    }
+
+    pub(super) fn has_data(&self) -> Result<bool> {
         let meta = self.meta_dir();
         let in_meta = self.disk.list(&meta).map_err(|e| Error::io("list", meta, e))?;
         Ok(!in_meta.is_empty() || !self.topics()?.is_empty())
@@ -143,12 +165,15 @@ impl DataDir {
         self.root.join("meta")
     }
 
-    fn topics_dir(&self) -> PathBuf {
+    pub(super) fn topics_dir(&self) -> PathBuf {
         self.root.join("t")
     }
 
     /// Where the log of a partition lies.
     pub fn partition_dir(&self, topic: TopicId, partition: PartitionIndex) -> PathBuf {
+        if topic == METADATA {
+            return self.meta_dir();
+        }
         self.topics_dir().join(topic.to_string()).join(partition.to_string())
     }
 

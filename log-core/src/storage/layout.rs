@@ -8,6 +8,7 @@
 //! footer was written, and says the same as those that it replaces, so one with a valid footer is taken instead of them;
 //! nothing is removed then.
 
+use super::checkpoint::{PartitionState, SealedSegment};
 use super::recovery::{Known, Trust};
 use super::resources::Resources;
 use super::segment::{Segment, parse_name};
@@ -39,36 +40,64 @@ pub(super) struct Layout {
 /// The `.log` files by base offset and generation, with their lengths.
 type Logs = BTreeMap<(Offset, u32), u64>;
 
-/// Finds the segments of the log in `dir`, and removes leftovers.
-pub(super) fn reconcile(resources: &Resources, dir: &Path, known: &Known) -> Result<Layout> {
-    let logs = list(resources, dir, known.trust)?;
-    match known.trust {
-        Trust::Nothing => without_checkpoint(resources, dir, logs),
-        Trust::Clean | Trust::Sound => with_checkpoint(resources, dir, logs, known),
-    }
+/// What is in a directory, looked at and not touched.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The segments of the log, in order.
+    pub(super) links: Vec<Link>,
+    /// Segments that are not of the log any more, or not yet, by base offset and generation.
+    pub(super) leftovers: Vec<(Offset, u32)>,
+    /// Files that were being written.
+    pub(super) unfinished: Vec<PathBuf>,
 }
 
-fn list(resources: &Resources, dir: &Path, trust: Trust) -> Result<Logs> {
+/// A segment that should be there or is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) base: Offset,
+    pub(super) generation: u32,
+    /// As the checkpoint knows it.
+    pub(super) listed: Option<SealedSegment>,
+    /// The length of its file; `None` if there is none.
+    pub(super) on_disk: Option<u64>,
+}
+
+/// Finds the segments of the log in `dir`, and removes leftovers.
+pub(super) fn reconcile(resources: &Resources, dir: &Path, known: &Known) -> Result<Layout> {
+    let seen = see(resources, dir, known)?;
+    if known.trust == Trust::Nothing {
+        return Ok(without_checkpoint(resources, dir, seen));
+    }
+    for path in &seen.unfinished {
+        resources.disk().remove_file(path).map_err(|e| Error::io("remove", path, e))?;
+    }
+    with_checkpoint(resources, dir, seen, known)
+}
+
+/// Finds the segments of the log in `dir`.
+pub(super) fn see(resources: &Resources, dir: &Path, known: &Known) -> Result<Seen> {
     let disk = resources.disk();
     let names = match disk.list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Logs::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         other => other.map_err(|e| Error::io("list", dir, e))?,
     };
-    let mut logs = Logs::new();
+    let (mut logs, mut unfinished) = (Logs::new(), Vec::new());
     for name in names {
         let path = dir.join(&name);
-        if name.extension().is_some_and(|extension| extension == UNFINISHED) && trust != Trust::Nothing {
-            disk.remove_file(&path).map_err(|e| Error::io("remove", path, e))?;
+        if name.extension().is_some_and(|extension| extension == UNFINISHED) {
+            unfinished.push(path);
         } else if let Some((base, generation, "log")) = parse_name(&name) {
             logs.insert((base, generation), disk.len_of(&path).map_err(|e| Error::io("look at", path, e))?);
         }
     }
-    Ok(logs)
+    let (links, leftovers) = match known.trust {
+        Trust::Nothing => links_by_footers(resources, dir, logs),
+        Trust::Clean | Trust::Sound => links_by_checkpoint(logs, &known.state),
+    };
+    Ok(Seen { links, leftovers, unfinished })
 }
 
-fn with_checkpoint(resources: &Resources, dir: &Path, logs: Logs, known: &Known) -> Result<Layout> {
-    let state = &known.state;
-    let segment = |base, generation, len| Arc::new(Segment::new(&resources.files, dir, base, generation, len));
+fn links_by_checkpoint(logs: Logs, state: &PartitionState) -> (Vec<Link>, Vec<(Offset, u32)>) {
     let sealed_at = |base| {
         let upto = state.sealed.partition_point(|sealed| sealed.base <= base);
         upto.checked_sub(1).map(|at| state.sealed[at])
@@ -87,21 +116,33 @@ fn with_checkpoint(resources: &Resources, dir: &Path, logs: Logs, known: &Known)
     let first = first.or_else(|| chain.keys().map(|(base, _)| *base).next());
     let first = first.filter(|first| *first <= start);
     leftovers.extend(chain.extract_if(.., |(base, _), _| first.is_some_and(|first| *base < first)));
+    let link = |(base, generation): (Offset, u32)| Link {
+        base,
+        generation,
+        listed: sealed_at(base).filter(|sealed| (sealed.base, sealed.generation) == (base, generation)),
+        on_disk: found.get(&(base, generation)).copied(),
+    };
+    (chain.into_keys().map(link).collect(), leftovers.into_keys().collect())
+}
 
+fn with_checkpoint(resources: &Resources, dir: &Path, seen: Seen, known: &Known) -> Result<Layout> {
+    let state = &known.state;
+    let segment = |base, generation, len| Arc::new(Segment::new(&resources.files, dir, base, generation, len));
+    let first = seen.links.first().map(|link| link.base).filter(|first| *first <= state.log_start_offset);
+    let start = state.log_start_offset;
     let mut layout = Layout { start: first.unwrap_or(start), ..Layout::default() };
     layout.end_of_sealed = layout.start;
-    for ((base, generation), len) in chain {
+    for Link { base, generation, listed, on_disk } in seen.links {
+        let len = listed.map(|sealed| sealed.bytes).or(on_disk).unwrap_or_default();
         let candidate = segment(base, generation, len);
         let follows = layout.rest.is_empty() && base == layout.end_of_sealed;
-        let listed = sealed_at(base).filter(|sealed| (sealed.base, sealed.generation) == (base, generation));
-        let on_disk = found.get(&(base, generation));
         match listed {
-            Some(sealed) if follows && on_disk == Some(&len) => {
+            Some(sealed) if follows && on_disk == Some(len) => {
                 candidate.seal();
                 layout.end_of_sealed = sealed.next_offset;
                 layout.sealed.push(candidate);
             }
-            Some(sealed) if on_disk != Some(&sealed.bytes) => {
+            Some(_) if on_disk != Some(len) => {
                 let why = match on_disk {
                     Some(bytes) => format!("it has {bytes} bytes and had {len} when it was sealed"),
                     None => "the file is missing".into(),
@@ -112,8 +153,8 @@ fn with_checkpoint(resources: &Resources, dir: &Path, logs: Logs, known: &Known)
             _ => layout.rest.push(candidate),
         }
     }
-    for ((base, generation), len) in leftovers {
-        remove(resources, &segment(base, generation, len))?;
+    for (base, generation) in seen.leftovers {
+        remove(resources, &segment(base, generation, 0))?;
     }
     if layout.sealed.is_empty() && layout.rest.is_empty() {
         // All of it may have been deleted: then it goes on where it was durable to.
@@ -123,29 +164,39 @@ fn with_checkpoint(resources: &Resources, dir: &Path, logs: Logs, known: &Known)
     Ok(layout)
 }
 
-fn without_checkpoint(resources: &Resources, dir: &Path, logs: Logs) -> Result<Layout> {
-    let mut layout = Layout::default();
-    let mut rest: Vec<Arc<Segment>> = Vec::new();
+/// Of segments that lie in the same place, the one that was completed last.
+fn links_by_footers(resources: &Resources, dir: &Path, logs: Logs) -> (Vec<Link>, Vec<(Offset, u32)>) {
+    let (mut links, mut replaced) = (Vec::<Link>::new(), Vec::new());
     // By base; of one base the highest generation comes first.
     let mut logs: Vec<_> = logs.into_iter().collect();
     logs.sort_by_key(|((base, generation), _)| (*base, std::cmp::Reverse(*generation)));
     let mut covered = 0;
     for ((base, generation), len) in logs {
-        let segment = Arc::new(Segment::new(&resources.files, dir, base, generation, len));
-        let is_replaced = base < covered || rest.last().is_some_and(|last| last.base == base);
+        let is_replaced = base < covered || links.last().is_some_and(|last| last.base == base);
         if is_replaced {
+            replaced.push((base, generation));
             continue;
         }
         if generation > 0 {
-            let Ok(Some(footer)) = segment.read_footer() else { continue };
+            let Ok(Some(footer)) = Segment::new(&resources.files, dir, base, generation, len).read_footer() else {
+                replaced.push((base, generation));
+                continue;
+            };
             covered = footer.next_offset;
         }
-        rest.push(segment);
+        links.push(Link { base, generation, listed: None, on_disk: Some(len) });
     }
-    layout.start = rest.first().map_or(0, |first| first.base);
-    layout.end_of_sealed = layout.start;
-    layout.rest = rest;
-    Ok(layout)
+    (links, replaced)
+}
+
+fn without_checkpoint(resources: &Resources, dir: &Path, seen: Seen) -> Layout {
+    let start = seen.links.first().map_or(0, |first| first.base);
+    let segment = |link: Link| {
+        let len = link.on_disk.unwrap_or_default();
+        Arc::new(Segment::new(&resources.files, dir, link.base, link.generation, len))
+    };
+    let rest = seen.links.into_iter().map(segment).collect();
+    Layout { start, end_of_sealed: start, rest, ..Layout::default() }
 }
 
 fn remove(resources: &Resources, segment: &Segment) -> Result<()> {

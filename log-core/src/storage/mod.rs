@@ -48,6 +48,7 @@ mod ballast;
 mod checkpoint;
 mod compaction;
 mod data_dir;
+mod doctor;
 #[allow(dead_code, reason = "replication asks for all of it")]
 mod epochs;
 mod files;
@@ -62,10 +63,12 @@ mod recovery;
 mod resources;
 mod retention;
 mod roll;
+mod salvage;
 mod scan;
 mod segment;
 mod snapshot;
 mod state;
+mod survey;
 mod sync;
 #[allow(dead_code, reason = "its size is told by metrics next")]
 mod tail_cache;
@@ -74,14 +77,14 @@ mod tests;
 mod transactions;
 mod truncate;
 mod upkeep;
-#[allow(dead_code, reason = "scrub and doctor use it next")]
 mod verify;
 
 pub use checkpoint::{Change, Checkpoint, CheckpointReport, DurablePoint, PartitionState, SealedSegment};
 pub use compaction::{
     CompactionSettings, Pass as CompactionPass, Replacement, Report as CompactionReport, Step as CompactionStep,
 };
-pub use data_dir::DataDir;
+pub use data_dir::{DataDir, METADATA};
+pub use doctor::{Examined, Examiner, Finding, Severity, examine};
 pub use log::{Appended, LogConfig, PartitionLog};
 pub use reader::{Isolation, LogReader};
 pub use recovery::{Known, OpenReport, TornTail, Trust};

@@ -41,7 +41,7 @@ use std::sync::Arc;
 /// Bytes rewritten at once.
 const REWRITE_BYTES: usize = 1024 * 1024;
 /// The writer stops at the limit when it looks, and may have a write under way.
-const UNSYNCED_TAIL_BYTES_MAX: u64 = 2 * limits::UNSYNCED_BYTES_MAX;
+pub(super) const UNSYNCED_TAIL_BYTES_MAX: u64 = 2 * limits::UNSYNCED_BYTES_MAX;
 
 /// What the checkpoint knows of a partition when its log is opened.
 #[derive(Clone, Debug, Default)]
@@ -55,12 +55,17 @@ pub struct Known {
 impl Known {
     /// What `checkpoint`, of which `report` was given when it was opened, knows of a partition.
     pub fn of(checkpoint: &Checkpoint, report: &CheckpointReport, topic: TopicId, partition: PartitionIndex) -> Self {
+        Self::with(checkpoint.state(topic, partition), report)
+    }
+
+    /// The same of a state.
+    pub(super) fn with(state: Option<&PartitionState>, report: &CheckpointReport) -> Self {
         let trust = match report {
             CheckpointReport { damage: Some(_), .. } => Trust::Nothing,
             CheckpointReport { clean: true, .. } => Trust::Clean,
             _ => Trust::Sound,
         };
-        Self { state: checkpoint.state(topic, partition).cloned().unwrap_or_default(), trust }
+        Self { state: state.cloned().unwrap_or_default(), trust }
     }
 
     /// A partition that was just made: there is nothing to look for.

@@ -81,6 +81,16 @@ pub(super) fn load_newest(disk: &Arc<dyn Disk>, dir: &Path, upto: Offset) -> Res
     Ok((None, bad))
 }
 
+/// Every snapshot in `dir` with its offset, and what is wrong with it.
+pub(super) fn check(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<(PathBuf, Offset, Option<Error>)>> {
+    let checked = list(disk, dir)?.into_iter().map(|offset| {
+        let path = path_of(dir, offset);
+        let wrong = load(disk, &path, offset).err();
+        (path, offset, wrong)
+    });
+    Ok(checked.collect())
+}
+
 /// Removes snapshots below `keep`: there is a newer one.
 pub(super) fn remove_below(disk: &Arc<dyn Disk>, dir: &Path, keep: Offset) -> Result<()> {
     remove(disk, dir, |offset| offset < keep)

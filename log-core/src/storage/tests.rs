@@ -1,6 +1,7 @@
 //! Storage on the real and the simulated disk. The modules below test one promise each.
 
 mod basics;
+mod doctor;
 mod faults;
 mod model;
 mod replay;

@@ -344,6 +344,38 @@ impl Checkpoint {
     }
 }
 
+/// What a checkpoint says, read and not opened: nothing is cut, marked or synced.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    states: States,
+    pub(super) report: CheckpointReport,
+}
+
+impl Reading {
+    /// Reads the checkpoint at `path`; one that is missing is new.
+    pub(super) fn of(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        let file = match disk.open(path, OpenMode::Read) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { report: CheckpointReport { is_new: true, ..Default::default() }, ..Self::default() });
+            }
+            other => other.map_err(|e| Error::io("open", path, e))?,
+        };
+        let bytes = read(&*file).map_err(|e| Error::io("read", path, e))?;
+        let Replay { states, report, .. } = replay::replay(path, &bytes);
+        Ok(Self { states, report })
+    }
+
+    /// As [`Checkpoint::state`].
+    pub(super) fn state(&self, topic: TopicId, partition: PartitionIndex) -> Option<&PartitionState> {
+        self.states.of(topic, partition)
+    }
+
+    /// As [`Checkpoint::partitions`].
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (TopicId, PartitionIndex)> {
+        self.states.iter().map(|(topic, partition, _)| (topic, partition))
+    }
+}
+
 fn new_path(path: &Path) -> PathBuf {
     path.with_extension("new")
 }
