@@ -126,7 +126,10 @@ impl Broker {
         }
         topics::remove_leftovers(&dir, &used, &deleted)?;
         topics::tell_checkpoint(&found);
-        logs.flusher.opened(&changes, is_damaged)?;
+        match logs.flusher.opened(&changes, is_damaged) {
+            Err(Error::DiskFull { .. }) if dir.release_ballast() => logs.flusher.opened(&changes, is_damaged)?,
+            other => other?,
+        }
 
         let seed = clock.now().0 as u64 ^ (u64::from(std::process::id()) << 40);
         let mut rng = Rng::seeded(if clock.is_manual() { clock.now().0 as u64 } else { seed });
@@ -203,7 +206,7 @@ impl Broker {
         }
         self.timer.notify_one();
         let mut failed = None;
-        self.logs.flusher.close(|| {
+        let close_logs = || {
             let mut changes = Changes::new();
             let mut note = |id, index, closed: Result<Vec<_>>| match closed {
                 Ok(closed) => changes.extend(closed.into_iter().map(|change| (id, index, change))),
@@ -217,8 +220,9 @@ impl Broker {
                 }
             }
             note(METADATA, 0, self.quorum.close());
-            changes
-        });
+            failed.is_none().then_some(changes)
+        };
+        self.logs.flusher.close(close_logs, || self.dir.read().as_ref().is_some_and(DataDir::release_ballast));
         *self.dir.write() = None;
         failed.map_or(Ok(()), Err)
     }

@@ -139,7 +139,14 @@ impl Broker {
         if name.is_internal() {
             return Err(Error::InvalidRequest { why: format!("`{name}` belongs to the system") });
         }
-        self.propose(&MetadataRecord::TopicDeleted { name: name.clone(), id: topic.id }, self.clock.now())?;
+        let deleted = MetadataRecord::TopicDeleted { name: name.clone(), id: topic.id };
+        match self.propose(&deleted, self.clock.now()) {
+            // What makes room must not fail for want of it.
+            Err(Error::DiskFull { .. }) if self.with_dir(|dir| dir.release_ballast())? => {
+                self.propose(&deleted, self.clock.now())?;
+            }
+            other => other?,
+        }
         self.topics.remove(&name);
         for partition in &topic.partitions {
             partition.remove(Error::UnknownTopic { name: name.to_string(), did_you_mean: None });

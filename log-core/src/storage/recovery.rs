@@ -244,6 +244,10 @@ impl Recovery<'_> {
             }
         }
         if report.damage.is_some() {
+            // Once it was closed in order; the next open must not take it for that.
+            if let Some(point) = self.durable().filter(|point| point.clean) {
+                report.changes.push(Change::Durable(DurablePoint { clean: false, ..point }));
+            }
             // Readers stop at the high watermark, so what lies behind stays as it is.
             let walked = self.walked.into_iter().map(|walked| walked.segment);
             let segments = sealed.into_iter().chain(walked).collect();
@@ -436,8 +440,7 @@ impl Recovery<'_> {
             position: active.as_ref().map_or(0, |active| active.len()),
             clean: segments.is_empty() && self.expected == 0,
         };
-        let known = self.known.state.durable.map(|point| DurablePoint { clean: false, ..point });
-        if known != Some(durable) && !durable.clean {
+        if self.known.state.durable != Some(durable) && !durable.clean {
             report.changes.push(Change::Durable(durable));
         }
         let log_start_offset = log_start_offset.min(self.expected);

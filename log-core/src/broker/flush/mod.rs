@@ -203,17 +203,21 @@ impl Flusher {
     }
 
     /// Ends the threads after what is dirty, lets `close_logs` close every log, appends the changes that it returns and
-    /// closes the checkpoint. No round runs meanwhile, so no log has a sync under way when it is closed. After a failed
-    /// sync the directory is left as after a crash: the next open recovers it.
-    pub(super) fn close(&self, close_logs: impl FnOnce() -> Changes) {
+    /// closes the checkpoint. No round runs meanwhile, so no log has a sync under way when it is closed. On a full disk
+    /// `make_room` is asked for some, once.
+    ///
+    /// A checkpoint that was closed is believed without a look at the files. So it is not closed after a failed sync, nor
+    /// if a log was not closed (`None`) or its changes could not be appended: then the next open recovers as after a crash.
+    pub(super) fn close(&self, close_logs: impl FnOnce() -> Option<Changes>, make_room: impl FnOnce() -> bool) {
         self.stop();
-        let changes = close_logs();
-        if self.failed().is_some() {
-            return;
-        }
-        self.shared.note(&changes, 0);
-        if let Err(error) = self.shared.book.lock().checkpoint.close() {
-            tracing::warn!(%error, "the checkpoint was not closed");
+        let Some(changes) = close_logs().filter(|_| self.failed().is_none()) else { return };
+        let checkpoint = &mut self.shared.book.lock().checkpoint;
+        let appended = match checkpoint.append(&changes) {
+            Err(Error::DiskFull { .. }) if make_room() => checkpoint.append(&changes),
+            other => other,
+        };
+        if let Err(error) = appended.and_then(|()| checkpoint.close()) {
+            tracing::warn!(%error, "the checkpoint was not closed; the next open recovers as after a crash");
         }
     }
 

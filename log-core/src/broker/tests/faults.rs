@@ -50,6 +50,43 @@ async fn a_log_on_a_full_disk_is_opened_read_and_closed() {
     assert_eq!(send(&log, "next").await.unwrap(), 1);
 }
 
+/// A log that was closed in order once, then written to and closed on a disk with `room` bytes left. Each record has a
+/// segment, so that no length tells that there is more.
+async fn closed_with_room(room: u64, has_ballast: bool) {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    let mut spec = TopicSpec::new("lines", 1).unwrap();
+    spec.config.segment_bytes = 4096;
+    let large_value = "x".repeat(2500);
+    log.admin().create_topic(spec).await.unwrap();
+    let mut acknowledged = vec![send(&log, &large_value).await.unwrap()];
+    log.close().await.unwrap();
+    let log = sim.open().await;
+    if !has_ballast {
+        sim.disk.remove_file("/data/ballast".as_ref()).unwrap();
+    }
+    let large = 1 << 40;
+    sim.disk.set_capacity(Some(large));
+    let used = large - sim.disk.free_bytes("/".as_ref()).unwrap();
+    sim.disk.set_capacity(Some(used + room));
+    for _ in 0..3 {
+        acknowledged.extend(send(&log, &large_value).await);
+    }
+    let closed = log.close().await;
+    drop(log);
+    sim.disk.set_capacity(None);
+    let held = values(&sim.open().await, "lines", 0).await.len();
+    assert_eq!(held, acknowledged.len(), "{room} bytes left, ballast {has_ballast}, {closed:?}");
+}
+
+#[tokio::test]
+async fn a_log_that_was_closed_on_a_full_disk_has_what_was_acknowledged() {
+    for room in (0..9000).step_by(23) {
+        closed_with_room(room, true).await;
+        closed_with_room(room, false).await;
+    }
+}
+
 #[tokio::test]
 async fn a_failed_sync_fences_until_the_log_is_opened_again() {
     let sim = Sim::new();
