@@ -53,6 +53,8 @@ mod broker;
 pub mod client;
 pub mod codec;
 pub mod env;
+#[doc = include_str!("format.md")]
+pub mod format {}
 #[cfg(test)]
 mod golden;
 mod group;

@@ -3,6 +3,7 @@
 mod basics;
 mod doctor;
 mod faults;
+mod format;
 mod model;
 mod replay;
 mod sequences;
