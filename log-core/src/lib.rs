@@ -52,6 +52,7 @@
 mod broker;
 pub mod client;
 pub mod codec;
+pub mod doctor;
 pub mod env;
 #[doc = include_str!("format.md")]
 pub mod format {}

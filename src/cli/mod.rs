@@ -6,6 +6,7 @@
 //! A command opens the log, works, and closes it on every way out ([`Context::with_log`]).
 
 mod bench;
+mod doctor;
 mod dump;
 mod error;
 mod explain;
@@ -14,6 +15,7 @@ mod group;
 mod load;
 mod parse;
 mod put;
+mod repair;
 mod scan;
 #[cfg(feature = "sql")]
 mod sql;
@@ -84,6 +86,10 @@ enum Command {
     /// Ask topics questions in SQL
     #[cfg(feature = "sql")]
     Sql(sql::Args),
+    /// Read every byte of a log that nobody has open, and say what is damaged
+    Doctor,
+    /// Keep what is intact of a damaged topic, and write down what is lost
+    Repair(repair::Args),
     /// Measure throughput and latency on this machine
     #[command(subcommand)]
     Bench(bench::Command),
@@ -185,6 +191,8 @@ async fn run(command: Command, cx: &mut Context) -> Result<()> {
         Command::Dump(args) => dump::run(args, cx).await,
         #[cfg(feature = "sql")]
         Command::Sql(args) => sql::run(args, cx).await,
+        Command::Doctor => doctor::run(cx),
+        Command::Repair(args) => repair::run(args, cx).await,
         Command::Bench(command) => bench::run(command, cx).await,
         Command::Explain(args) => explain::run(args, cx),
         Command::Completions { shell } => {

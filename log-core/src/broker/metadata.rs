@@ -7,6 +7,7 @@ use crate::types::{Error, PartitionIndex, Result, Timestamp, TopicConfig, TopicI
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Bytes that one read of the replay takes.
@@ -80,6 +81,23 @@ impl MetadataQuorum for LocalQuorum {
     fn close(&self) -> Result<Vec<Change>> {
         self.log.lock().take().map_or_else(|| Ok(Vec::new()), PartitionLog::close)
     }
+}
+
+/// The topics that batches of a metadata log speak of, in any order, as far as they are whole.
+pub(crate) fn topics_in(batches: Vec<Bytes>) -> Result<BTreeMap<TopicId, (TopicName, PartitionIndex, TopicConfig)>> {
+    let mut present = BTreeMap::new();
+    for record in batches.into_iter().flat_map(crate::record::records) {
+        let value = record?.value.unwrap_or_default();
+        match from_bincode(&value).map_err(|e| Error::Malformed { why: format!("metadata: {e}") })? {
+            MetadataRecord::TopicCreated { name, id, partitions, config, .. } => {
+                present.insert(id, (name, partitions, config));
+            }
+            MetadataRecord::TopicDeleted { id, .. } => {
+                present.remove(&id);
+            }
+        }
+    }
+    Ok(present)
 }
 
 /// A batch of one record that holds `value` as bincode.

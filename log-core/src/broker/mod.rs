@@ -51,6 +51,7 @@ use flush::{Changes, Flusher};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use logs::Logs;
+pub(crate) use metadata::topics_in;
 use metadata::{LocalQuorum, MetadataQuorum};
 use parking_lot::{Mutex, RwLock};
 use shares::Shares;

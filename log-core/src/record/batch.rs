@@ -297,7 +297,6 @@ pub(crate) fn restore_head(bytes: &mut [u8], base_offset: Offset, leader_epoch: 
 }
 
 /// A batch without records that ends at `next_offset`: readers learn from it that nothing lies before.
-#[allow(dead_code, reason = "repair writes it next")]
 pub(crate) fn empty_batch(next_offset: Offset, leader_epoch: i32, timestamp: Timestamp) -> Vec<u8> {
     let mut batch = vec![0; BATCH_HEADER_BYTES];
     let summary = Summary {

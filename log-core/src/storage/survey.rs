@@ -58,7 +58,6 @@ pub(super) enum FooterFound {
 }
 
 impl Survey {
-    #[allow(dead_code, reason = "repair asks next")]
     /// Whether anything is wrong with records, or with where they should be.
     pub(super) fn is_damaged(&self) -> bool {
         self.lost_end.is_some() || self.segments.iter().any(|segment| !segment.damages.is_empty())

@@ -5,6 +5,7 @@ mod doctor;
 mod faults;
 mod format;
 mod model;
+mod repair;
 mod replay;
 mod sequences;
 mod transactions;

@@ -292,7 +292,7 @@ impl Error {
             Self::UnsupportedFormat { .. } => "open it with the version that wrote it".into(),
             Self::DiskFull { .. } => "make room on the disk, then send again; nothing acknowledged was lost".into(),
             Self::Corrupt { offset, .. } => format!(
-                "records before offset {offset} are intact and readable; copy them with   tw dump   and restore the file from a copy"
+                "records before offset {offset} are intact and readable; see the rest with   tw doctor   and restore the file from a copy, or see what a repair would lose with   tw repair TOPIC"
             ),
             Self::Fenced { .. } => {
                 "check the disk, then open the log again; it recovers to the last durable record".into()

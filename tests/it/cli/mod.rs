@@ -3,6 +3,7 @@
 //! A test that needs a moment in the middle of a command waits for something the command prints; nothing here sleeps.
 
 mod commands;
+mod doctor;
 mod explain;
 mod interrupted;
 mod load;

@@ -22,6 +22,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("broker", &["types", "record", "codec", "env", "service", "storage", "shard", "group", "share"]),
     // The one place that puts a broker behind the client's handle.
     ("open", &["types", "env", "service", "client", "broker"]),
+    // Looks at and repairs what no broker has open.
+    ("doctor", &["types", "env", "storage", "broker"]),
 ];
 
 /// What only some folders may name, and the folders (or files) that may.

@@ -34,7 +34,7 @@
 
 mod clean;
 mod keys;
-mod output;
+pub(super) mod output;
 mod pass;
 mod plan;
 #[cfg(test)]
@@ -44,5 +44,4 @@ mod transactions;
 pub use pass::{Pass, Replacement, Report, Step};
 pub(super) use pass::{Request, Source};
 pub use plan::CompactionSettings;
-#[expect(unused_imports, reason = "a repair asks for them next")]
 pub(super) use plan::{generation_above, is_compacted};

@@ -26,7 +26,7 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// A segment being written.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(in crate::storage) struct Output {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     path: PathBuf,
@@ -46,17 +46,17 @@ pub(super) struct Output {
 
 /// What the footer of an output takes over from the segments that it replaces.
 #[derive(Debug)]
-pub(super) struct Inherited {
-    pub(super) next_offset: Offset,
-    pub(super) first_append: Timestamp,
-    pub(super) last_append: Timestamp,
-    pub(super) epochs: Vec<(i32, Offset)>,
-    pub(super) aborted: Vec<AbortedTransaction>,
+pub(in crate::storage) struct Inherited {
+    pub(in crate::storage) next_offset: Offset,
+    pub(in crate::storage) first_append: Timestamp,
+    pub(in crate::storage) last_append: Timestamp,
+    pub(in crate::storage) epochs: Vec<(i32, Offset)>,
+    pub(in crate::storage) aborted: Vec<AbortedTransaction>,
 }
 
 impl Output {
     /// A segment in `dir` that begins at `base`. With `same_as`, nothing is written before the first change.
-    pub(super) fn new(
+    pub(in crate::storage) fn new(
         disk: &Arc<dyn Disk>,
         dir: &Path,
         base: Offset,
@@ -79,20 +79,20 @@ impl Output {
     }
 
     /// Adds a batch that is as it was in its source.
-    pub(super) fn push_same(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<()> {
+    pub(in crate::storage) fn push_same(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<()> {
         self.enter(header, batch);
         if self.same_as.is_some() { Ok(()) } else { self.write(batch) }
     }
 
     /// Adds a batch that was changed.
-    pub(super) fn push_changed(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<()> {
+    pub(in crate::storage) fn push_changed(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<()> {
         self.differs()?;
         self.enter(header, batch);
         self.write(batch)
     }
 
     /// The next batch of the source has no place in the output.
-    pub(super) fn differs(&mut self) -> Result<()> {
+    pub(in crate::storage) fn differs(&mut self) -> Result<()> {
         let Some(source) = self.same_as.take() else { return Ok(()) };
         let (mut position, end) = (0, self.len);
         let mut chunk = vec![0; CHUNK_BYTES.min(usize::try_from(end).unwrap_or(CHUNK_BYTES))];
@@ -110,7 +110,7 @@ impl Output {
     }
 
     /// Completes the segment, durable but for its place in the checkpoint; `None` if it is the same as its source.
-    pub(super) fn finish(mut self, inherited: Inherited) -> Result<Option<Footer>> {
+    pub(in crate::storage) fn finish(mut self, inherited: Inherited) -> Result<Option<Footer>> {
         if self.same_as.is_some() {
             return Ok(None);
         }
