@@ -92,7 +92,7 @@ pub(super) fn log_start_after(
 }
 
 /// The moment that a segment's age counts from.
-fn age_from(segment: &SegmentFacts) -> Timestamp {
+pub(super) fn age_from(segment: &SegmentFacts) -> Timestamp {
     segment.max_timestamp.map_or(segment.last_append, |latest| latest.min(segment.last_append))
 }
 

@@ -12,6 +12,7 @@ use super::{snapshot, write_error};
 use crate::record::{ControlRecord, verify_crc};
 use crate::types::{Error, Offset, OffsetRange, Result, Timestamp};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Snapshots that are kept at least.
 const SNAPSHOTS_KEPT: usize = 3;
@@ -28,6 +29,17 @@ impl PartitionLog {
             Some(active) if active.len() > 0 => self.roll_at(self.end(), now),
             _ => Ok(()),
         }
+    }
+
+    /// The same if the first record of the active segment was appended at least `age` ago, by the wall clock `now`;
+    /// whether that is so.
+    pub fn roll_if_older(&mut self, age: Duration, now: Timestamp) -> Result<bool> {
+        let Some(active) = self.active.as_ref().filter(|active| active.len() > 0) else { return Ok(false) };
+        if self.refusal.is_some() || active.with_footer(|footer| footer.first_append)? > now - age {
+            return Ok(false);
+        }
+        self.roll(now)?;
+        Ok(true)
     }
 
     /// Begins a segment at `base`, which is where the log ends.

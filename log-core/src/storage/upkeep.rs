@@ -13,7 +13,7 @@
 use super::compaction::Pass;
 use super::compaction::{CompactionSettings, Replacement, Report, Request, Source};
 use super::log::PartitionLog;
-use super::retention::{Retention, SegmentFacts, log_start_after};
+use super::retention::{Retention, SegmentFacts, age_from, log_start_after};
 use super::segment::Segment;
 use super::truncate::Deletion;
 use super::{Change, SealedSegment};
@@ -24,6 +24,10 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Compacted {
     last: Option<Report>,
+    /// No pass was worth it when so much was settled.
+    not_worth_at: Option<Offset>,
+    /// The first segment, and from when its age counts: it is asked for often, and the same for long.
+    oldest: Option<(Offset, u32, Timestamp)>,
 }
 
 impl PartitionLog {
@@ -38,10 +42,21 @@ impl PartitionLog {
             return Ok(None);
         }
         let (start, settled_to) = (self.offsets().log_start_offset, self.settled_to());
+        let Some(first) = sealed.first().map(|first| (first.base, first.generation)) else { return Ok(None) };
+        if let Some((base, generation, from)) = self.compacted.oldest
+            && is_small
+            && first == (base, generation)
+            && retention.time.is_some_and(|time| from >= now - time)
+        {
+            return Ok(None);
+        }
         let decide = |facts: &[SegmentFacts]| log_start_after(facts, active_bytes, retention, start, settled_to, now);
         let mut facts: Vec<SegmentFacts> = Vec::with_capacity(sealed.len());
         for segment in &sealed {
             let of = segment.with_footer(SegmentFacts::of)?;
+            if facts.is_empty() && of.next_offset > start {
+                self.compacted.oldest = Some((of.base, segment.generation, age_from(&of)));
+            }
             facts.push(of);
             // If only age counts, the first that stays ends it: the footers behind it need not be read.
             if is_small && of.next_offset > start && decide(&facts) != Some(of.next_offset) {
@@ -59,6 +74,14 @@ impl PartitionLog {
         if self.refusal.is_some() {
             return Ok(None);
         }
+        let last = self.compacted.last;
+        let stable_to = self.settled_to().min(self.offsets().last_stable_offset);
+        // Without a look into any file: a segment ends where the next begins.
+        let settled = self.shared.segments().iter().map(|segment| segment.base).filter(|base| *base <= stable_to).max();
+        let is_due = last.and_then(|last| last.next_horizon).is_some_and(|horizon| horizon <= now);
+        if settled.is_none() || (settled == self.compacted.not_worth_at && !is_due) {
+            return Ok(None);
+        }
         let source = |segment: &Arc<Segment>| {
             let footer = segment.with_footer(Clone::clone)?;
             Ok(Source { path: segment.path.clone(), footer })
@@ -72,17 +95,18 @@ impl PartitionLog {
             None => Vec::new(),
         };
         let producers = self.producers()?;
-        let last = self.compacted.last;
         let request = Request {
             sources,
             later_aborted,
             last_of_producers: producers.into_iter().map(|(last, offset)| (last.producer_id, offset)).collect(),
             cleaned_to: last.map(|last| last.cleaned_to),
-            stable_to: self.settled_to().min(self.offsets().last_stable_offset),
+            stable_to,
             next_horizon: last.and_then(|last| last.next_horizon),
             now,
         };
-        Ok(Pass::begin(self.resources.disk(), &self.dir, settings, request))
+        let pass = Pass::begin(self.resources.disk(), &self.dir, settings, request);
+        self.compacted.not_worth_at = if pass.is_none() { settled } else { None };
+        Ok(pass)
     }
 
     /// Takes in a segment that a compaction has written. If those that it replaces are still there they are the

@@ -41,6 +41,10 @@ pub const OPEN_SEGMENTS_MAX: usize = 512;
 /// Memory for the batches that were appended last, over all partitions.
 pub const TAIL_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
+/// Memory for keys while a partition is compacted, one at a time: about a million of them. With more, a pass takes in
+/// as much of the log as there is room for.
+pub const COMPACTION_KEY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Room held back on the disk, of which a full disk needs a few kilobytes to be helped.
 pub const BALLAST_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -62,6 +66,9 @@ pub const FETCH_BYTES_DEFAULT: u32 = 1024 * 1024;
 /// not fill memory: this is 2 MB, and 1 MB in a snapshot. Few partitions see a hundredth of it in a day, and a producer
 /// that is forgotten too early has to begin a new epoch, no more.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 10_000;
+/// An idempotent producer that wrote nothing for so long is forgotten (Kafka forgets after a day): a client that was
+/// suspended over a weekend goes on.
+pub const PRODUCER_IDLE: Duration = Duration::from_hours(7 * 24);
 /// A snapshot of a partition's state is not read above this, nor written: the log is walked instead. Far above what
 /// the limit on producers leads to, so that only open and aborted transactions without end reach it.
 pub const SNAPSHOT_BYTES_MAX: u64 = 128 * 1024 * 1024;

@@ -119,7 +119,7 @@ impl Output {
         let Inherited { next_offset, first_append, last_append, epochs, aborted } = inherited;
         assert_eq!(self.next_offset, next_offset, "the last batch of a segment stays");
         let footer = Footer {
-            index: self.index,
+            index: std::mem::replace(&mut self.index, Index::new(next_offset)),
             generation: self.generation,
             next_offset,
             log_bytes: self.len,
@@ -135,6 +135,7 @@ impl Output {
         file.write_at(&[IoSlice::new(&bytes)], 0).map_err(error)?;
         file.sync_data().map_err(|e| Error::io("sync", &path, e))?;
         self.disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))?;
+        self.file = None;
         Ok(Some(footer))
     }
 
@@ -180,5 +181,16 @@ impl Output {
         let file = self.disk.open(&self.path, OpenMode::CreateNew).map_err(error)?;
         self.file = Some(file.clone());
         Ok(file)
+    }
+}
+
+/// Unfinished, it is of no use to anyone. What cannot be removed now is when the log is opened.
+impl Drop for Output {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            for path in [self.path.with_extension("idx"), self.path.clone()] {
+                let _ = self.disk.remove_file(&path);
+            }
+        }
     }
 }
