@@ -11,15 +11,17 @@
 //!               shares     drives the pure machine `share`, stores its records, buries dead letters
 //!               flush      group commit over all partitions: rounds of syncs
 //!               timers     one task: sessions and leases that run out
+//!               upkeep     one thread: retention, compaction, and what nobody uses any more
 //! ```
-//! Invariants: a partition has one writer, its shard. A lock is never held across a sync or an `.await`. What a
+//! Invariants: a partition has one writer, its shard. A lock is never held across a sync or an `.await`, but the one
+//! that keeps the deletions of a partition in order. What a
 //! response says is durable when it is sent. A failed sync ends all writing to the data directory and is told to all
 //! who waited.
 //!
 //! Under a manual clock nothing happens by itself: no thread flushes, no task expires; each request does both first,
-//! and nothing waits for time to pass (`max_wait` is taken as zero).
+//! and nothing waits for time to pass (`max_wait` is taken as zero). Upkeep is done by a tick.
 //!
-//! Left out: retention, compaction of the internal topics, replication; appends, topic creation and what queues read
+//! Left out: compaction of the internal topics, replication; appends, topic creation and what queues read
 //! block the calling task for as long as the disk does.
 
 mod flush;
@@ -35,6 +37,7 @@ mod shares;
 mod tests;
 mod timers;
 mod topics;
+mod upkeep;
 
 use crate::env::{Clock, Disk, Rng};
 use crate::group::{Groups, Input};
@@ -60,24 +63,27 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use topics::Topic;
+use upkeep::{Node, Upkeep};
 
 /// A log in this process.
 #[derive(Debug)]
 pub(crate) struct Broker {
     clock: Clock,
-    topics: DashMap<TopicName, Arc<Topic>>,
+    /// First, so that it has ended when the rest goes.
+    upkeep: Upkeep,
+    topics: Arc<DashMap<TopicName, Arc<Topic>>>,
     quorum: Box<dyn MetadataQuorum>,
     /// Held while a topic is created or deleted.
     topology: tokio::sync::Mutex<()>,
     identities: Mutex<Identities>,
     groups: Mutex<Groups>,
     shares: Shares,
-    logs: Logs,
+    logs: Arc<Logs>,
     /// Rings when a deadline may have come closer.
     timer: Arc<Notify>,
     closed: watch::Sender<bool>,
     /// Holds the lock; given up when closed. Last, so that everything else is gone when the lock is.
-    dir: RwLock<Option<DataDir>>,
+    dir: Arc<RwLock<Option<DataDir>>>,
 }
 
 /// Where new topic identities come from.
@@ -135,9 +141,15 @@ impl Broker {
         let seed = clock.now().0 as u64 ^ (u64::from(std::process::id()) << 40);
         let mut rng = Rng::seeded(if clock.is_manual() { clock.now().0 as u64 } else { seed });
         let run = rng.next_u64() >> 32;
+        let (topics, logs) = (Arc::new(open), Arc::new(logs));
+        let root = dir.root().to_owned();
+        let dir = Arc::new(RwLock::new(Some(dir)));
+        let node = Node { clock: clock.clone(), topics: topics.clone(), logs: logs.clone(), dir: dir.clone() };
+        let upkeep = Upkeep::start(node).map_err(|e| Error::io("start the upkeep thread for", root, e))?;
         let broker = Arc::new(Self {
             clock,
-            topics: open,
+            upkeep,
+            topics,
             quorum: Box::new(quorum),
             topology: tokio::sync::Mutex::new(()),
             identities: Mutex::new(Identities { rng, used }),
@@ -146,7 +158,7 @@ impl Broker {
             logs,
             timer: Arc::default(),
             closed: watch::Sender::new(false),
-            dir: RwLock::new(Some(dir)),
+            dir,
         });
         broker.replay_groups()?;
         broker.replay_shares()?;
@@ -179,8 +191,11 @@ impl Broker {
         }
     }
 
-    /// Expires sessions and leases.
+    /// Expires sessions and leases. Under a manual clock it does the upkeep too, which has a thread otherwise.
     async fn tick(&self) {
+        if self.clock.is_manual() {
+            self.upkeep.tick();
+        }
         self.group_step(Input::Tick);
         if let Err(error) = self.tick_shares().await {
             tracing::warn!(%error, "expired leases wait for the next try");
@@ -206,6 +221,7 @@ impl Broker {
             return Ok(());
         }
         self.timer.notify_one();
+        self.upkeep.stop();
         let mut failed = None;
         let close_logs = || {
             let mut changes = Changes::new();
@@ -215,7 +231,7 @@ impl Broker {
                     failed.get_or_insert(error);
                 }
             };
-            for topic in &self.topics {
+            for topic in self.topics.iter() {
                 for partition in &topic.partitions {
                     note(topic.id, partition.name.partition, partition.close(Error::Closed));
                 }

@@ -4,10 +4,15 @@
 use super::poll::WatchList;
 use crate::record::{ProducerStamp, records_at};
 use crate::shard::{Acks, Command, Description, Driver, Pending, Reply, Slot};
-use crate::storage::{Appended, Change, Deletion, Isolation, LogReader, SyncTicket};
+use crate::storage::{
+    Appended, Change, CompactionPass, CompactionReport, CompactionSettings, Deletion, Isolation, LogReader,
+    Replacement, Retention, SyncTicket,
+};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicId, TopicPartition};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// A partition that takes appends and answers reads.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(super) struct Partition {
     pub(super) watchers: WatchList,
     pub(super) shard: Arc<Driver>,
     pub(super) slot: Slot,
+    /// Held from when the log gives out a deletion until the checkpoint knows: they are recorded in order.
+    pub(super) deleting: Mutex<()>,
     /// Nothing will come any more, and why.
     failed: OnceLock<Error>,
     /// The first damage that opening or a read found.
@@ -46,6 +53,7 @@ impl Partition {
             watchers: WatchList::default(),
             shard,
             slot,
+            deleting: Mutex::default(),
             failed: OnceLock::new(),
             damage: OnceLock::new(),
             #[cfg(test)]
@@ -197,11 +205,53 @@ impl Partition {
 
     /// Begins the log at `offset`; what is to be recorded and removed then. `None` if it begins there or behind it.
     pub(super) fn delete_below(&self, offset: Offset) -> Result<Option<Box<Deletion>>> {
-        let reply = self.shard.ask(|token| Command::DeleteBelow { slot: self.slot, token, offset }).wait();
-        match self.explain(reply)? {
+        self.deletion(self.shard.ask(|token| Command::DeleteBelow { slot: self.slot, token, offset }))
+    }
+
+    /// Moves the log start over segments that are too old or too many; otherwise as [`Partition::delete_below`].
+    pub(super) fn retain(&self, retention: Retention) -> Result<Option<Box<Deletion>>> {
+        self.deletion(self.shard.ask(|token| Command::Retain { slot: self.slot, token, retention }))
+    }
+
+    /// Takes in what a compaction has written; what is to be recorded and removed then.
+    pub(super) fn replace(&self, replacement: Replacement) -> Result<Option<Box<Deletion>>> {
+        let replacement = Box::new(replacement);
+        self.deletion(self.shard.ask(|token| Command::Replace { slot: self.slot, token, replacement }))
+    }
+
+    fn deletion(&self, pending: Pending) -> Result<Option<Box<Deletion>>> {
+        match self.explain(pending.wait())? {
             Reply::Deletion(deletion) => Ok(deletion),
             other => unreachable!("a deletion is not {other}"),
         }
+    }
+
+    /// Begins a new segment if the active one was begun that long ago, so that it can be deleted or compacted.
+    pub(super) fn roll(&self, age: Duration) -> Result<()> {
+        self.done(self.shard.ask(|token| Command::Roll { slot: self.slot, token, age }))
+    }
+
+    /// A compaction, if one is worth it.
+    pub(super) fn begin_compaction(&self, settings: CompactionSettings) -> Result<Option<Box<CompactionPass>>> {
+        let pending = self.shard.ask(|token| Command::BeginCompaction { slot: self.slot, token, settings });
+        match self.explain(pending.wait())? {
+            Reply::Compaction(pass) => Ok(pass),
+            other => unreachable!("a compaction is not {other}"),
+        }
+    }
+
+    /// Remembers how far a compaction has come.
+    pub(super) fn finish_compaction(&self, report: CompactionReport) -> Result<()> {
+        self.done(self.shard.ask(|token| Command::FinishCompaction { slot: self.slot, token, report }))
+    }
+
+    /// Forgets idempotent producers that wrote nothing since `before`.
+    pub(super) fn expire_producers(&self, before: Timestamp) -> Result<()> {
+        self.done(self.shard.ask(|token| Command::ExpireProducers { slot: self.slot, token, before }))
+    }
+
+    fn done(&self, pending: Pending) -> Result<()> {
+        self.explain(pending.wait()).map(drop)
     }
 
     /// When the first record at or after `offset` was stamped; `None` when there is none or it cannot be read.

@@ -1,10 +1,12 @@
 //! Deleting records before an offset: what a request asks for, and how files go.
 
 use super::Broker;
+use super::logs::Logs;
 use super::partition::Partition;
 use crate::service::{DeleteRecords, ListedOffset};
-use crate::storage::{Change, Deletion};
+use crate::storage::{Change, DataDir, Deletion};
 use crate::types::{Error, Offset, OffsetSpec, Result};
+use parking_lot::RwLock;
 
 impl Broker {
     pub(super) fn delete_records(&self, request: &DeleteRecords) -> Result<Vec<ListedOffset>> {
@@ -34,30 +36,47 @@ impl Broker {
 
     /// Begins a partition at `offset`, durably, and removes the files that lie before it.
     pub(super) fn delete_below(&self, partition: &Partition, offset: Offset) -> Result<()> {
+        let _in_order = partition.deleting.lock();
         match partition.delete_below(offset)? {
-            Some(deletion) => self.remove(partition, &deletion),
+            Some(deletion) => remove(&self.logs, &self.dir, partition, &deletion),
             None => Ok(()),
         }
     }
+}
 
-    /// Records that files are of no use any more, then removes them.
-    pub(super) fn remove(&self, partition: &Partition, deletion: &Deletion) -> Result<()> {
-        self.record(partition, deletion.changes())?;
-        deletion.run()
-    }
+/// Records that files are of no use any more, then removes them. The caller holds [`Partition::deleting`].
+pub(super) fn remove(
+    logs: &Logs,
+    dir: &RwLock<Option<DataDir>>,
+    partition: &Partition,
+    deletion: &Deletion,
+) -> Result<()> {
+    record(logs, dir, partition, deletion.changes())?;
+    deletion.run()
+}
 
-    /// Makes the checkpoint know of changes, durably. The room that was held back is for this: on a full disk nothing can
-    /// be deleted without it.
-    pub(super) fn record(&self, partition: &Partition, changes: &[Change]) -> Result<()> {
-        let key = |change: &Change| (partition.topic_id, partition.name.partition, change.clone());
-        let changes: Vec<_> = changes.iter().map(key).collect();
-        match self.logs.flusher.record(&changes) {
-            Err(Error::DiskFull { .. }) if self.with_dir(|dir| dir.release_ballast())? => {
-                self.logs.flusher.record(&changes)
-            }
-            other => other,
-        }
+/// Makes the checkpoint know of changes, durably. The room that was held back is for this: on a full disk nothing can be
+/// deleted without it.
+fn record(logs: &Logs, dir: &RwLock<Option<DataDir>>, partition: &Partition, changes: &[Change]) -> Result<()> {
+    let key = |change: &Change| {
+        let change = match change {
+            // One that could not be recorded before may have been overtaken.
+            Change::LogStart(offset) => Change::LogStart(*offset.max(&partition.offsets().log_start_offset)),
+            other => other.clone(),
+        };
+        (partition.topic_id, partition.name.partition, change)
+    };
+    let changes: Vec<_> = changes.iter().map(key).collect();
+    let is_room_made = || dir.read().as_ref().is_some_and(DataDir::release_ballast);
+    match logs.flusher.record(&changes) {
+        Err(Error::DiskFull { .. }) if is_room_made() => logs.flusher.record(&changes)?,
+        other => other?,
     }
+    if matches!(partition.failed(), Some(Error::UnknownTopic { .. })) {
+        // It was deleted meanwhile, and the checkpoint has just been told of it again.
+        logs.flusher.forget(partition.topic_id);
+    }
+    Ok(())
 }
 
 /// The offset that `spec` means on a partition now.

@@ -6,7 +6,10 @@
 use super::messages::{Acks, Description, Effect, Reply, Slot, Token};
 use super::waiters::Waiters;
 use crate::record::ProducerStamp;
-use crate::storage::{Appended, Deletion, PartitionLog, SyncTicket};
+use crate::storage::{
+    Appended, CompactionPass, CompactionReport, CompactionSettings, Deletion, PartitionLog, Replacement, Retention,
+    SyncTicket,
+};
 use crate::types::{Error, Flush, Offset, Result, Timestamp, limits};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -195,8 +198,46 @@ impl Member {
         self.log.producers()
     }
 
-    pub(super) fn delete_below(&mut self, offset: Offset) -> Result<Option<Deletion>> {
-        self.log.delete_below(offset)
+    pub(super) fn delete_below(&mut self, offset: Offset) -> Result<Option<Box<Deletion>>> {
+        Ok(self.log.delete_below(offset)?.map(Box::new))
+    }
+
+    pub(super) fn retain(&mut self, retention: Retention, now: Timestamp) -> Result<Option<Box<Deletion>>> {
+        Ok(self.log.apply_retention(retention, now)?.map(Box::new))
+    }
+
+    /// Begins a new segment if the active one is so old, and asks for a sync: nobody else would.
+    pub(super) fn roll(&mut self, age: Duration, now: Timestamp, effects: &mut Vec<Effect>) -> Result<()> {
+        if self.log.roll_if_older(age, now)? && self.asked.is_none() {
+            let within = match self.flush {
+                Flush::Durable => Duration::ZERO,
+                Flush::Interval(every) => every,
+                Flush::Os => limits::OS_FLUSH_INTERVAL,
+            };
+            self.asked = Some(within);
+            effects.push(Effect::Flush { slot: self.slot, within });
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_compaction(
+        &mut self,
+        settings: CompactionSettings,
+        now: Timestamp,
+    ) -> Result<Option<Box<CompactionPass>>> {
+        Ok(self.log.begin_compaction(settings, now)?.map(Box::new))
+    }
+
+    pub(super) fn replace(&mut self, replacement: Replacement) -> Box<Deletion> {
+        Box::new(self.log.replace(replacement))
+    }
+
+    pub(super) fn finish_compaction(&mut self, report: CompactionReport) {
+        self.log.finish_compaction(report);
+    }
+
+    pub(super) fn expire_producers(&mut self, before: Timestamp) {
+        self.log.expire_producers(before);
     }
 
     /// Syncs and closes the log. After a failed sync nothing is synced any more: it is left as after a crash.

@@ -1,8 +1,11 @@
 //! What a shard is told and what it answers: closed enums, whose text is the log line and the golden script's.
 
 use crate::record::ProducerStamp;
-use crate::storage::{Appended, Change, Deletion, PartitionLog, SyncTicket, Synced};
-use crate::types::{Error, Flush, LogOffsets, Offset, Result};
+use crate::storage::{
+    Appended, Change, CompactionPass, CompactionReport, CompactionSettings, Deletion, PartitionLog, Replacement,
+    Retention, SyncTicket, Synced,
+};
+use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp};
 use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
@@ -46,6 +49,18 @@ pub(crate) enum Command {
     Producers { slot: Slot, token: Token },
     /// Begin the log at this offset, if that is behind where it begins.
     DeleteBelow { slot: Slot, token: Token, offset: Offset },
+    /// Delete segments that are too old or too many.
+    Retain { slot: Slot, token: Token, retention: Retention },
+    /// Begin a new segment if the active one has records and was begun that long ago.
+    Roll { slot: Slot, token: Token, age: Duration },
+    /// Hand out a compaction, if one is worth it.
+    BeginCompaction { slot: Slot, token: Token, settings: CompactionSettings },
+    /// Take in a segment that a compaction has written.
+    Replace { slot: Slot, token: Token, replacement: Box<Replacement> },
+    /// A compaction is over.
+    FinishCompaction { slot: Slot, token: Token, report: CompactionReport },
+    /// Forget producers that wrote nothing since then.
+    ExpireProducers { slot: Slot, token: Token, before: Timestamp },
     /// Make everything durable, close the log and tell waiters why. No ticket may be out.
     Close { slot: Slot, token: Token, why: Error },
     /// Let go of the log of a topic that was deleted, as it is. A ticket may be out.
@@ -71,8 +86,12 @@ pub(crate) enum Reply {
     Closed(Vec<Change>),
     /// To `Describe`.
     Described(Description),
-    /// To `DeleteBelow`: what to record and then to remove; `None` when there is nothing to do.
+    /// To `DeleteBelow`, `Retain` and `Replace`: what to record and then to remove; `None` when there is nothing to do.
     Deletion(Option<Box<Deletion>>),
+    /// To `BeginCompaction`; `None` when none is worth it.
+    Compaction(Option<Box<CompactionPass>>),
+    /// To `Roll`, `FinishCompaction` and `ExpireProducers`.
+    Done,
     /// To `Producers`: as [`PartitionLog::producers`] lists them.
     Producers(Vec<(ProducerStamp, Offset)>),
 }
@@ -111,6 +130,12 @@ impl Command {
             | Self::Describe { token, .. }
             | Self::Producers { token, .. }
             | Self::DeleteBelow { token, .. }
+            | Self::Retain { token, .. }
+            | Self::Roll { token, .. }
+            | Self::BeginCompaction { token, .. }
+            | Self::Replace { token, .. }
+            | Self::FinishCompaction { token, .. }
+            | Self::ExpireProducers { token, .. }
             | Self::Close { token, .. } => Some(*token),
             Self::Remove { .. } | Self::Fence { .. } => None,
         }
@@ -148,6 +173,16 @@ impl fmt::Display for Command {
             Self::Describe { slot, token } => write!(f, "{token} describe {slot}"),
             Self::Producers { slot, token } => write!(f, "{token} producers of {slot}"),
             Self::DeleteBelow { slot, token, offset } => write!(f, "{token} delete below {offset} of {slot}"),
+            Self::Retain { slot, token, retention: Retention { time, bytes } } => {
+                write!(f, "{token} retain {time:?} and {bytes:?} bytes of {slot}")
+            }
+            Self::Roll { slot, token, age } => write!(f, "{token} roll {slot} if it is {age:?} old"),
+            Self::BeginCompaction { slot, token, .. } => write!(f, "{token} begin to compact {slot}"),
+            Self::Replace { slot, token, .. } => write!(f, "{token} replace segments of {slot}"),
+            Self::FinishCompaction { slot, token, .. } => write!(f, "{token} compacted {slot}"),
+            Self::ExpireProducers { slot, token, before } => {
+                write!(f, "{token} expire producers of {slot} before {before}")
+            }
             Self::Close { slot, token, why } => write!(f, "{token} close {slot}: {why}"),
             Self::Remove { slot, why } => write!(f, "remove {slot}: {why}"),
             Self::Fence { error } => write!(f, "fence: {error}"),
@@ -174,6 +209,9 @@ impl fmt::Display for Reply {
             Self::Deletion(deletion) => {
                 f.write_str(if deletion.is_some() { "a deletion" } else { "nothing to delete" })
             }
+            Self::Compaction(Some(_)) => f.write_str("a compaction"),
+            Self::Compaction(None) => f.write_str("nothing to compact"),
+            Self::Done => f.write_str("done"),
             Self::Producers(producers) => write!(f, "{} producers", producers.len()),
             Self::Described(Description { bytes, segments, refusal }) => {
                 write!(f, "{bytes} bytes in {segments} segments")?;

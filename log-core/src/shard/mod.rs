@@ -81,6 +81,12 @@ impl Shard {
             | Command::Describe { slot, .. }
             | Command::Producers { slot, .. }
             | Command::DeleteBelow { slot, .. }
+            | Command::Retain { slot, .. }
+            | Command::Roll { slot, .. }
+            | Command::BeginCompaction { slot, .. }
+            | Command::Replace { slot, .. }
+            | Command::FinishCompaction { slot, .. }
+            | Command::ExpireProducers { slot, .. }
             | Command::Close { slot, .. }
             | Command::Remove { slot, .. } => self.write(now, *slot, effects),
         }
@@ -127,11 +133,27 @@ impl Shard {
                 (token, self.member(slot).and_then(|member| member.producers().map(Reply::Producers)))
             }
             Command::DeleteBelow { slot, token, offset } => {
-                let deletion = match fence {
-                    Some(error) => Err(error),
-                    None => self.member(slot).and_then(|member| member.delete_below(offset)),
-                };
-                (token, deletion.map(|deletion| Reply::Deletion(deletion.map(Box::new))))
+                (token, self.unfenced(slot).and_then(|member| member.delete_below(offset)).map(Reply::Deletion))
+            }
+            Command::Retain { slot, token, retention } => {
+                (token, self.unfenced(slot).and_then(|member| member.retain(retention, now)).map(Reply::Deletion))
+            }
+            Command::Roll { slot, token, age } => {
+                (token, self.unfenced(slot).and_then(|member| member.roll(age, now, effects)).map(|()| Reply::Done))
+            }
+            Command::BeginCompaction { slot, token, settings } => {
+                let pass = self.unfenced(slot).and_then(|member| member.begin_compaction(settings, now));
+                (token, pass.map(Reply::Compaction))
+            }
+            Command::Replace { slot, token, replacement } => {
+                let replaced = self.unfenced(slot).map(|member| member.replace(*replacement));
+                (token, replaced.map(|deletion| Reply::Deletion(Some(deletion))))
+            }
+            Command::FinishCompaction { slot, token, report } => {
+                (token, self.member(slot).map(|member| member.finish_compaction(report)).map(|()| Reply::Done))
+            }
+            Command::ExpireProducers { slot, token, before } => {
+                (token, self.member(slot).map(|member| member.expire_producers(before)).map(|()| Reply::Done))
             }
             Command::Close { slot, token, why } => {
                 let member = self.take(slot);
@@ -182,6 +204,12 @@ impl Shard {
     fn member(&mut self, slot: Slot) -> Result<&mut Member> {
         let place = self.places.get_mut(slot.index as usize).filter(|place| place.generation == slot.generation);
         place.and_then(|place| place.member.as_mut()).ok_or(Error::Closed)
+    }
+
+    /// A member whose files may be changed.
+    fn unfenced(&mut self, slot: Slot) -> Result<&mut Member> {
+        self.fence.clone().map_or(Ok(()), Err)?;
+        self.member(slot)
     }
 
     fn take(&mut self, slot: Slot) -> Result<Member> {
