@@ -12,6 +12,7 @@
 //!               flush      group commit over all partitions: rounds of syncs
 //!               timers     one task: sessions and leases that run out
 //!               upkeep     one thread: retention, compaction, and what nobody uses any more
+//!               scrub      reads sealed segments in the background, to find damage early
 //! ```
 //! Invariants: a partition has one writer, its shard. A lock is never held across a sync or an `.await`, but the one
 //! that keeps the deletions of a partition in order. What a
@@ -32,6 +33,7 @@ mod partition;
 mod poll;
 mod produce;
 mod retention;
+mod scrub;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -79,6 +81,7 @@ pub(crate) struct Broker {
     groups: Mutex<Groups>,
     shares: Shares,
     logs: Arc<Logs>,
+    scrub: scrub::Scrub,
     /// Rings when a deadline may have come closer.
     timer: Arc<Notify>,
     closed: watch::Sender<bool>,
@@ -146,6 +149,7 @@ impl Broker {
         let dir = Arc::new(RwLock::new(Some(dir)));
         let node = Node { clock: clock.clone(), topics: topics.clone(), logs: logs.clone(), dir: dir.clone() };
         let upkeep = Upkeep::start(node).map_err(|e| Error::io("start the upkeep thread for", root, e))?;
+        let scrub = scrub::Scrub::new(clock.instant());
         let broker = Arc::new(Self {
             clock,
             upkeep,
@@ -156,6 +160,7 @@ impl Broker {
             groups: Mutex::new(Groups::new(run)),
             shares: Shares::default(),
             logs,
+            scrub,
             timer: Arc::default(),
             closed: watch::Sender::new(false),
             dir,
@@ -164,6 +169,7 @@ impl Broker {
         broker.replay_shares()?;
         if !broker.clock.is_manual() {
             timers::start(&broker);
+            scrub::start(&broker);
         }
         Ok(broker)
     }
@@ -180,6 +186,7 @@ impl Broker {
     async fn due(&self) {
         if self.clock.is_manual() {
             self.tick().await;
+            self.scrub();
         }
         self.flush_what_is_due();
     }

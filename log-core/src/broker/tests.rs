@@ -20,6 +20,7 @@ mod flushing;
 mod groups;
 mod polling;
 mod queues;
+mod scrubbing;
 mod upkeep;
 
 /// A log on a simulated disk, with what is needed to open it again.

@@ -135,6 +135,10 @@ impl Segment {
         self.is_sealed.store(true, Ordering::Release);
     }
 
+    pub(super) fn is_sealed(&self) -> bool {
+        self.is_sealed.load(Ordering::Acquire)
+    }
+
     /// The opposite, after a truncation.
     pub(super) fn unseal(&self) {
         self.is_sealed.store(false, Ordering::Release);
