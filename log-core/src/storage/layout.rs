@@ -11,7 +11,7 @@
 use super::checkpoint::{PartitionState, SealedSegment};
 use super::recovery::{Known, Trust};
 use super::resources::Resources;
-use super::segment::{Segment, parse_name};
+use super::segment::{Segment, name_of, parse_name};
 use crate::types::{Error, Offset, Result};
 use std::collections::BTreeMap;
 use std::io;
@@ -32,6 +32,8 @@ pub(super) struct Layout {
     pub(super) sealed: Vec<Arc<Segment>>,
     /// Those behind them, which have to be read.
     pub(super) rest: Vec<Arc<Segment>>,
+    /// Those before the first one, which were deleted and are still there, in order: see `roll`.
+    pub(super) behind: Vec<Arc<Segment>>,
     /// A sealed one that is not there as it was: its path, its first offset, and what is wrong. Those before it are in
     /// `sealed`.
     pub(super) missing: Option<(PathBuf, Offset, String)>,
@@ -154,7 +156,13 @@ fn with_checkpoint(resources: &Resources, dir: &Path, seen: Seen, known: &Known)
         }
     }
     for (base, generation) in seen.leftovers {
-        remove(resources, &segment(base, generation, 0))?;
+        let len = resources.disk().len_of(&dir.join(name_of(base, generation, "log"))).unwrap_or(0);
+        let leftover = segment(base, generation, len);
+        if base < layout.start {
+            layout.behind.push(leftover);
+        } else {
+            remove(resources, &leftover)?;
+        }
     }
     if layout.sealed.is_empty() && layout.rest.is_empty() {
         // All of it may have been deleted: then it goes on where it was durable to.
@@ -199,7 +207,8 @@ fn without_checkpoint(resources: &Resources, dir: &Path, seen: Seen) -> Layout {
     Layout { start, end_of_sealed: start, rest, ..Layout::default() }
 }
 
-fn remove(resources: &Resources, segment: &Segment) -> Result<()> {
+/// Removes a segment and its footer.
+pub(super) fn remove(resources: &Resources, segment: &Segment) -> Result<()> {
     for path in [segment.footer_path(), segment.path.clone()] {
         match resources.disk().remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", path, error)),

@@ -71,6 +71,7 @@ pub struct PartitionLog {
     /// Files with bytes that no sync has been asked for.
     pub(super) dirty: Vec<(PathBuf, Arc<dyn File>)>,
     pub(super) names: Names,
+    pub(super) snapshots: Snapshots,
     /// What was sealed since the last sync was begun.
     pub(super) sealed: Vec<SealedSegment>,
     pub(super) unsynced_bytes: u64,
@@ -80,6 +81,15 @@ pub struct PartitionLog {
     pub(super) refusal: Option<Error>,
     pub(super) damage: Option<Error>,
     pub(super) compacted: Compacted,
+}
+
+/// The offsets of snapshots of the state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Snapshots {
+    /// Written since the last sync was begun.
+    pub(super) written: Vec<Offset>,
+    /// Those that a power cut leaves; `None` until somebody asks.
+    pub(super) durable: Option<Vec<Offset>>,
 }
 
 /// Which directories have names that no sync has been asked for.
@@ -139,6 +149,7 @@ impl PartitionLog {
             durable: recovered.durable,
             dirty: Vec::new(),
             names: Names::Synced,
+            snapshots: Snapshots::default(),
             sealed: Vec::new(),
             unsynced_bytes: 0,
             syncing: false,
@@ -148,7 +159,11 @@ impl PartitionLog {
         };
         if !recovered.durable.clean && report.damage.is_none() {
             // A transaction may be open. A log whose state cannot be known takes no writes.
-            log.refusal = log.learn_transactions(&recovered.without_transactions).and_then(|()| log.load_state()).err();
+            let loaded = log.load_state_after(&recovered.behind);
+            match loaded {
+                Ok(()) => log.seal_recovered(&recovered.unsealed),
+                Err(error) => log.refusal = Some(error),
+            }
         }
         Ok((log, report))
     }
@@ -366,10 +381,15 @@ impl PartitionLog {
     pub(super) fn raise_high_watermark(&mut self, to: Offset) {
         let high_watermark = self.shared.high_watermark.fetch_max(to, Ordering::AcqRel).max(to);
         let log_start_offset = self.shared.log_start_offset.load(Ordering::Relaxed);
-        let stable = self.state.as_mut().map_or(high_watermark, |state| {
-            state.on_high_watermark(high_watermark);
-            state.last_stable_offset(log_start_offset, high_watermark)
-        });
+        let Some(state) = &mut self.state else {
+            // It was forgotten because a write failed. Loading it comes back here; until then nothing more is stable.
+            if let Err(error) = self.load_state() {
+                tracing::warn!(partition = %self.config.partition, %error, "the last stable offset stays behind");
+            }
+            return;
+        };
+        state.on_high_watermark(high_watermark);
+        let stable = state.last_stable_offset(log_start_offset, high_watermark);
         self.shared.last_stable_offset.store(stable, Ordering::Release);
     }
 

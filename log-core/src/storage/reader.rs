@@ -15,6 +15,7 @@
 
 use super::footer::Footer;
 use super::index::{Block, Place};
+use super::roll::learn_transactions;
 use super::segment::Segment;
 use super::tail_cache::Tail;
 use super::transactions::{AbortedTransaction, collect_overlapping};
@@ -264,7 +265,10 @@ fn missing(segments: &[Arc<Segment>], offset: Offset) -> Error {
 fn aborted(segments: &[Arc<Segment>], range: OffsetRange) -> Result<Vec<AbortedTransaction>> {
     let mut aborted = Vec::new();
     let first = segments.partition_point(|segment| segment.base <= range.start).saturating_sub(1);
-    for segment in segments.iter().skip(first) {
+    for (number, segment) in segments.iter().enumerate().skip(first) {
+        if !segment.knows_transactions()? {
+            learn_transactions(&segments[..=number])?;
+        }
         // A marker may lie in a later segment than the records that it aborts, but then the last stable offset was below
         // them until there.
         if segment.with_footer(|footer| collect_overlapping(&footer.aborted, range, &mut aborted))? {

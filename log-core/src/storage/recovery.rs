@@ -119,11 +119,12 @@ pub(super) struct Recovered {
     pub(super) segments: Vec<Arc<Segment>>,
     /// The last of them, unless it is sealed.
     pub(super) active: Option<Arc<Segment>>,
+    /// Those before the last whose footers have to be written.
+    pub(super) unsealed: Vec<Arc<Segment>>,
+    /// Those before the first, which were deleted and are still there.
+    pub(super) behind: Vec<Arc<Segment>>,
     pub(super) durable: DurablePoint,
     pub(super) log_start_offset: Offset,
-    /// Segments that were walked and have transaction markers, in order: their footers lack the aborted transactions, which
-    /// only a replay of the log from before them can tell.
-    pub(super) without_transactions: Vec<Arc<Segment>>,
 }
 
 /// Opens the log in `dir`.
@@ -174,9 +175,10 @@ fn open_clean(resources: &Resources, dir: &Path, known: &Known) -> Option<Recove
     segments.iter().all(fits).then_some(Recovered {
         segments,
         active,
+        unsealed: Vec::new(),
+        behind: Vec::new(),
         durable: point,
         log_start_offset: *log_start_offset,
-        without_transactions: Vec::new(),
     })
 }
 
@@ -197,8 +199,6 @@ struct Walked {
     footer: Footer,
     /// Whether all of it lies below the durable point.
     is_trusted: bool,
-    /// Whether it has transaction markers, of which headers do not say what they ended.
-    has_markers: bool,
 }
 
 /// Where the batches stop being what they should be.
@@ -221,7 +221,7 @@ impl Recovery<'_> {
     }
 
     fn run(mut self, layout: Layout) -> Result<(Recovered, OpenReport)> {
-        let Layout { start, end_of_sealed, sealed, rest, missing } = layout;
+        let Layout { start, end_of_sealed, sealed, rest, behind, missing } = layout;
         let log_start_offset = self.known.state.log_start_offset.max(start);
         let mut report = OpenReport::default();
         let bad = match missing {
@@ -253,13 +253,13 @@ impl Recovery<'_> {
             let segments = sealed.into_iter().chain(walked).collect();
             let durable = DurablePoint { offset: self.expected, ..self.known.state.durable.unwrap_or_default() };
             let log_start_offset = log_start_offset.min(self.expected);
-            let without_transactions = Vec::new();
-            let recovered = Recovered { segments, active: None, durable, log_start_offset, without_transactions };
+            let (unsealed, behind) = (Vec::new(), Vec::new());
+            let recovered = Recovered { segments, active: None, unsealed, behind, durable, log_start_offset };
             return Ok((recovered, report));
         }
         self.make_durable(report.torn_tail.is_some())?;
         let recovered = self.finish(sealed, log_start_offset, &mut report)?;
-        Ok((recovered, report))
+        Ok((Recovered { behind, ..recovered }, report))
     }
 
     /// Reads the segments behind the sealed ones and what is to be known of each. Stops where something is wrong.
@@ -321,14 +321,22 @@ impl Recovery<'_> {
         }
         let end = Place { offset: self.expected, position };
         let is_trusted = self.durable().is_some_and(|point| point.is_above(segment.base, end));
+        // What does not follow from this segment alone.
+        let old = segment.read_footer().ok().flatten().filter(|old| old.index == footer.index);
         let segment = if wrong.is_some() {
             // As long as it is right.
             Arc::new(Segment::new(&self.resources.files, self.dir, segment.base, segment.generation, position))
         } else {
             segment.clone()
         };
+        match old {
+            Some(old) => (footer.epochs, footer.aborted) = (old.epochs, old.aborted),
+            // Headers do not say what a marker has ended; only a replay of the log from before it can tell.
+            None if has_markers => segment.lacks_transactions(),
+            None => {}
+        }
         segment.set_footer(footer.clone());
-        self.walked.push(Walked { segment, footer, is_trusted, has_markers });
+        self.walked.push(Walked { segment, footer, is_trusted });
         Ok(wrong)
     }
 
@@ -406,16 +414,11 @@ impl Recovery<'_> {
             report.changes.push(Change::LogStart(log_start_offset));
         }
         let count = self.walked.len();
-        let (mut active, mut without_transactions) = (None, Vec::new());
-        for (number, Walked { segment, footer, has_markers, .. }) in self.walked.into_iter().enumerate() {
-            if has_markers {
-                without_transactions.push(segment.clone());
-            }
+        let (mut active, mut unsealed) = (None, Vec::new());
+        for (number, Walked { segment, footer, .. }) in self.walked.into_iter().enumerate() {
             if number + 1 < count || segment.generation > 0 {
                 let next_offset = footer.next_offset;
-                let (path, file) = segment.write_footer()?;
-                file.sync_data().map_err(|e| Error::io("sync", path, e))?;
-                segment.seal();
+                unsealed.push(segment.clone());
                 let (base, generation, bytes) = (segment.base, segment.generation, segment.len());
                 let with = vec![SealedSegment { base, generation, bytes, next_offset }];
                 report.changes.push(Change::Segments { from: base, to: base + 1, with });
@@ -443,8 +446,12 @@ impl Recovery<'_> {
         if self.known.state.durable != Some(durable) && !durable.clean {
             report.changes.push(Change::Durable(durable));
         }
+        if log_start_offset > self.expected {
+            // What was deleted was not durable; nor were those that followed.
+            report.changes.push(Change::LogStart(self.expected));
+        }
         let log_start_offset = log_start_offset.min(self.expected);
-        Ok(Recovered { segments, active, durable, log_start_offset, without_transactions })
+        Ok(Recovered { segments, active, unsealed, behind: Vec::new(), durable, log_start_offset })
     }
 }
 

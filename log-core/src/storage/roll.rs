@@ -4,18 +4,19 @@
 //! durable with the next one. If they cannot be written, they are made again when they are missed.
 
 use super::checkpoint::SealedSegment;
+use super::layout;
 use super::log::{Names, PartitionLog};
 use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::state::State;
 use super::{snapshot, write_error};
+use crate::env::Disk;
 use crate::record::{ControlRecord, verify_crc};
 use crate::types::{Error, Offset, OffsetRange, Result, Timestamp};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// Snapshots that are kept at least.
-const SNAPSHOTS_KEPT: usize = 3;
 
 impl PartitionLog {
     /// Begins a new segment now, so that everything before it can be deleted or compacted. Nothing happens while the active
@@ -106,72 +107,140 @@ impl PartitionLog {
     }
 
     /// Writes what is known of producers, transactions and epochs at the end of the log.
-    pub(super) fn write_snapshot(&mut self) {
-        let Some(state) = &self.state else { return };
+    /// Whether that went well is returned.
+    pub(super) fn write_snapshot(&mut self) -> bool {
+        let Some(state) = &self.state else { return false };
         match snapshot::write(self.resources.disk(), &self.dir, state) {
             Ok(file) => {
+                self.snapshots.written.push(state.next_offset);
                 self.dirty.push(file);
                 self.names = self.names.max(Names::OfSegments);
+                true
             }
-            Err(error) => tracing::warn!(partition = %self.config.partition, %error, "a snapshot was not written"),
+            Err(error) => {
+                tracing::warn!(partition = %self.config.partition, %error, "a snapshot was not written");
+                false
+            }
         }
     }
 
-    /// Keeps the snapshots of the last few segments: the newest may still be torn by a power cut.
-    fn remove_old_snapshots(&self) {
+    /// Keeps one snapshot where each segment begins: whatever is deleted from the front or cut from the end, one of them is
+    /// where the log begins or behind it, and before it ends.
+    fn remove_old_snapshots(&mut self) {
         let segments = self.shared.segments();
-        let Some(oldest) = segments.len().checked_sub(SNAPSHOTS_KEPT).map(|at| segments[at].base) else { return };
-        if let Err(error) = snapshot::remove_below(self.resources.disk(), &self.dir, oldest) {
+        let mut keep: Vec<Offset> = segments.iter().map(|segment| segment.base).collect();
+        let upto = keep.last().copied().unwrap_or(0);
+        // Where one of them could not be written another one serves.
+        let log_start_offset = self.shared.log_start_offset.load(Ordering::Relaxed);
+        keep.extend(self.durable_snapshot(log_start_offset));
+        keep.sort_unstable();
+        if let Some(durable) = &mut self.snapshots.durable {
+            durable.retain(|at| *at >= upto || keep.binary_search(at).is_ok());
+        }
+        if let Err(error) = snapshot::remove_between(self.resources.disk(), &self.dir, upto, &keep) {
             tracing::warn!(partition = %self.config.partition, %error, "old snapshots were not removed");
         }
     }
 
-    /// Works out the aborted transactions of segments that were walked, which is by replaying the log from before the
-    /// first of them, and writes the footers of those that are sealed.
-    pub(super) fn learn_transactions(&mut self, segments: &[Arc<Segment>]) -> Result<()> {
-        let Some(first) = segments.first() else { return Ok(()) };
-        self.load_state_from(first.base)?;
-        for segment in segments {
-            if self.active.as_ref().is_none_or(|active| !Arc::ptr_eq(active, segment)) {
-                let (path, file) = segment.write_footer()?;
-                file.sync_data().map_err(|e| Error::io("sync", path, e))?;
-            }
+    /// The offset of the newest snapshot up to `upto` that a power cut leaves, if there is one. The first call after an
+    /// open makes them so.
+    pub(super) fn durable_snapshot(&mut self, upto: Offset) -> Option<Offset> {
+        if self.snapshots.durable.is_none() {
+            let synced = snapshot::sync(self.resources.disk(), &self.dir, self.durable.offset);
+            let synced = synced.inspect_err(|error| {
+                tracing::warn!(partition = %self.config.partition, %error, "snapshots were not synced");
+            });
+            self.snapshots.durable = synced.ok();
         }
-        Ok(())
+        self.snapshots.durable.as_ref()?.iter().copied().filter(|at| *at <= upto).max()
     }
 
     /// Loads the state if it is not there: from the newest snapshot, and the headers of the batches behind it.
     pub(super) fn load_state(&mut self) -> Result<()> {
-        match self.state {
-            Some(_) => Ok(()),
-            None => self.load_state_from(self.end()),
-        }
-    }
-
-    /// Loads the state from a snapshot at `upto` or before.
-    fn load_state_from(&mut self, upto: Offset) -> Result<()> {
-        let end = self.end();
-        let segments = self.shared.segments();
-        if segments.is_empty() {
-            self.state = Some(State::default());
+        if self.state.is_some() {
             return Ok(());
         }
-        let (snapshot, damaged) = snapshot::load_newest(self.resources.disk(), &self.dir, upto.min(end))?;
-        for error in damaged {
-            tracing::error!(%error, "a snapshot is damaged; the log is read instead");
+        let segments = self.shared.segments();
+        if let Some(active) = &self.active {
+            active.with_footer(|_| ())?;
         }
-        let mut state = snapshot.unwrap_or_default();
-        let first = segments.partition_point(|segment| segment.base <= state.next_offset).saturating_sub(1);
-        for segment in &segments[first..] {
-            state.roll();
-            replay(segment, &mut state, end)?;
+        // Sealed ones learn it when somebody asks, unless they were just found.
+        let unknowing = segments.iter().find(|segment| segment.is_known_to_lack_transactions());
+        let (end, from) = (self.end(), unknowing.map_or(self.end(), |segment| segment.base));
+        let state = replay_to(self.resources.disk(), &self.dir, &segments, from, end)?;
+        self.take_state(state);
+        Ok(())
+    }
+
+    /// As [`PartitionLog::load_state`] after a crash. Segments that were deleted may have been the last to know of a
+    /// producer: `behind` are removed when a snapshot knows it too, and that is durable.
+    pub(super) fn load_state_after(&mut self, behind: &[Arc<Segment>]) -> Result<()> {
+        let (disk, end) = (self.resources.disk().clone(), self.end());
+        let start = self.shared.segments().first().map_or(end, |first| first.base);
+        let log_start = self.shared.log_start_offset.load(Ordering::Relaxed);
+        let knows = |snapshots: Vec<Offset>| snapshots.last().is_some_and(|newest| *newest >= start);
+        if !behind.is_empty() && !knows(snapshot::sync(&disk, &self.dir, log_start)?) {
+            let state = replay_to(&disk, &self.dir, behind, start, start)?;
+            let (path, file) = snapshot::write(&disk, &self.dir, &State { next_offset: start, ..state })?;
+            file.sync_data().map_err(|e| Error::io("sync", path, e))?;
+            disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))?;
         }
-        self.leader_epoch = state.epochs.latest().unwrap_or(0);
+        self.load_state()?;
+        behind.iter().try_for_each(|segment| layout::remove(&self.resources, segment))
+    }
+
+    fn take_state(&mut self, mut state: State) {
+        let latest = state.epochs.latest().unwrap_or(0);
+        if self.leader_epoch > latest {
+            // It was begun, and nothing was written in it yet.
+            state.epochs.assign(self.leader_epoch, self.end());
+        } else {
+            self.leader_epoch = latest;
+        }
+        state.truncate_from_start(self.offsets().log_start_offset);
         self.state = Some(state);
         let high_watermark = self.shared.offsets().high_watermark;
         self.raise_high_watermark(high_watermark);
-        Ok(())
     }
+
+    /// Writes the footers of segments that were found after a crash, now that all is known that belongs into them.
+    pub(super) fn seal_recovered(&mut self, segments: &[Arc<Segment>]) {
+        for segment in segments {
+            let next_offset = segment.with_footer_cached(|footer| footer.next_offset).unwrap_or(segment.base);
+            self.write_footer_of(segment, next_offset);
+            segment.seal();
+        }
+    }
+}
+
+/// The state at `end`: from the newest snapshot at or below `from` and the batches behind it. The segments that are walked
+/// learn what was aborted in them.
+fn replay_to(disk: &Arc<dyn Disk>, dir: &Path, segments: &[Arc<Segment>], from: Offset, end: Offset) -> Result<State> {
+    let (snapshot, damaged) = snapshot::load_newest(disk, dir, from.min(end))?;
+    for error in damaged {
+        tracing::error!(%error, "a snapshot is damaged; the log is read instead");
+    }
+    let mut state = snapshot.unwrap_or_default();
+    let first = segments.partition_point(|segment| segment.base <= state.next_offset).saturating_sub(1);
+    for segment in &segments[first..] {
+        if segment.base >= state.next_offset {
+            state.roll();
+        }
+        replay(segment, &mut state, end)?;
+        segment.learn_transactions(&state.aborted)?;
+    }
+    if segments.is_empty() {
+        // All of it was deleted.
+        state.next_offset = end;
+    }
+    Ok(state)
+}
+
+/// Makes the last of `segments`, which begin where the log does, know what was aborted in it.
+pub(super) fn learn_transactions(segments: &[Arc<Segment>]) -> Result<()> {
+    let Some(last) = segments.last() else { return Ok(()) };
+    let dir = last.path.parent().unwrap_or(Path::new(""));
+    replay_to(last.disk(), dir, segments, last.base, Offset::MAX).map(drop)
 }
 
 /// Applies the batches of a segment that the state does not have yet, up to `end`. The transactions that they abort are
@@ -194,13 +263,7 @@ fn replay(segment: &Arc<Segment>, state: &mut State, end: Offset) -> Result<()> 
                 } else {
                     None
                 };
-                if let Some(aborted) = state.apply(&header, control, header.max_timestamp) {
-                    segment.update_footer(|footer| {
-                        if !footer.aborted.contains(&aborted) {
-                            footer.aborted.push(aborted);
-                        }
-                    })?;
-                }
+                state.apply(&header, control, header.max_timestamp);
             }
             Found::Bad { place, .. } if place.offset >= end => return Ok(()),
             Found::Bad { place, why } => return Err(segment.corrupt(place, why)),

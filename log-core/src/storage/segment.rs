@@ -20,7 +20,8 @@ use super::files::Files;
 use super::footer::Footer;
 use super::index::Place;
 use super::scan::{Check, Found, Scanner};
-use crate::env::{File, OpenMode};
+use super::transactions::AbortedTransaction;
+use crate::env::{Disk, File, OpenMode};
 use crate::record::{BATCH_HEAD_BYTES, BatchHeader};
 use crate::types::{Error, Offset, Result, Timestamp};
 use parking_lot::{Mutex, RwLock};
@@ -49,6 +50,8 @@ pub(super) struct Segment {
     len: AtomicU64,
     /// `None` until it is needed.
     footer: RwLock<Option<Footer>>,
+    /// Whether the footer was made from the batches of this segment alone, which do not tell what was aborted.
+    lacks_transactions: AtomicBool,
 }
 
 impl Segment {
@@ -64,6 +67,7 @@ impl Segment {
             is_sealed: AtomicBool::new(false),
             len: AtomicU64::new(len),
             footer: RwLock::new(None),
+            lacks_transactions: AtomicBool::new(false),
         }
     }
 
@@ -139,6 +143,39 @@ impl Segment {
         self.is_sealed.load(Ordering::Acquire)
     }
 
+    /// Its footer does not say what was aborted.
+    pub(super) fn lacks_transactions(&self) {
+        self.lacks_transactions.store(true, Ordering::Release);
+    }
+
+    /// Whether its footer, which is loaded if it has to be, says what was aborted.
+    pub(super) fn knows_transactions(self: &Arc<Self>) -> Result<bool> {
+        self.with_footer(|_| ())?;
+        Ok(!self.lacks_transactions.load(Ordering::Acquire))
+    }
+
+    /// As the opposite of [`Segment::knows_transactions`], without a look at the footer if it is not in memory.
+    pub(super) fn is_known_to_lack_transactions(&self) -> bool {
+        self.lacks_transactions.load(Ordering::Acquire) && self.footer.read().is_some()
+    }
+
+    /// The disk that it is on.
+    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
+        self.files.disk()
+    }
+
+    /// Takes in the transactions that were aborted in it.
+    pub(super) fn learn_transactions(self: &Arc<Self>, aborted: &[AbortedTransaction]) -> Result<()> {
+        self.with_footer(|_| ())?;
+        if let Some(footer) = &mut *self.footer.write() {
+            let new: Vec<_> = aborted.iter().filter(|new| !footer.aborted.contains(new)).copied().collect();
+            footer.aborted.extend(new);
+            footer.aborted.sort_unstable_by_key(|transaction| transaction.last_offset);
+            self.lacks_transactions.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// The opposite, after a truncation.
     pub(super) fn unseal(&self) {
         self.is_sealed.store(false, Ordering::Release);
@@ -148,6 +185,7 @@ impl Segment {
     pub(super) fn cut(self: &Arc<Self>, position: u64) -> Result<()> {
         self.len.store(position, Ordering::Release);
         let rebuilt = self.walk()?;
+        self.lacks_transactions();
         *self.footer.write() = Some(rebuilt);
         Ok(())
     }
@@ -184,6 +222,7 @@ impl Segment {
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "a footer is damaged; it is made again from the batches"),
         }
+        self.lacks_transactions();
         self.walk()
     }
 

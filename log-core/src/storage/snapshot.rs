@@ -91,9 +91,26 @@ pub(super) fn check(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<(PathBuf, Of
     Ok(checked.collect())
 }
 
-/// Removes snapshots below `keep`: there is a newer one.
-pub(super) fn remove_below(disk: &Arc<dyn Disk>, dir: &Path, keep: Offset) -> Result<()> {
-    remove(disk, dir, |offset| offset < keep)
+/// Makes the snapshots in `dir` at or below `upto` that decode durable; their offsets, ascending.
+pub(super) fn sync(disk: &Arc<dyn Disk>, dir: &Path, upto: Offset) -> Result<Vec<Offset>> {
+    let mut synced = Vec::new();
+    for offset in list(disk, dir)?.into_iter().filter(|offset| *offset <= upto) {
+        let path = path_of(dir, offset);
+        if load(disk, &path, offset).is_ok() {
+            let file = disk.open(&path, OpenMode::ReadWrite).map_err(|e| Error::io("open", &path, e))?;
+            file.sync_data().map_err(|e| Error::io("sync", &path, e))?;
+            synced.push(offset);
+        }
+    }
+    if !synced.is_empty() {
+        disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+    }
+    Ok(synced)
+}
+
+/// Removes snapshots below `upto` that are not at one of the offsets to `keep`, which ascend.
+pub(super) fn remove_between(disk: &Arc<dyn Disk>, dir: &Path, upto: Offset, keep: &[Offset]) -> Result<()> {
+    remove(disk, dir, |offset| offset < upto && keep.binary_search(&offset).is_err())
 }
 
 /// Removes snapshots above `end`, where the log was cut or ends after a crash. The caller syncs `dir` before it

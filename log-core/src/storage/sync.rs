@@ -19,6 +19,7 @@ pub struct SyncTicket {
     upto: DurablePoint,
     bytes: u64,
     sealed: Vec<SealedSegment>,
+    snapshots: Vec<Offset>,
 }
 
 impl SyncTicket {
@@ -89,6 +90,7 @@ impl PartitionLog {
             upto: self.point(false),
             bytes: self.unsynced_bytes,
             sealed: std::mem::take(&mut self.sealed),
+            snapshots: std::mem::take(&mut self.snapshots.written),
         })
     }
 
@@ -107,6 +109,9 @@ impl PartitionLog {
             return Err(fenced);
         }
         self.durable = ticket.upto;
+        if let Some(durable) = &mut self.snapshots.durable {
+            durable.extend(ticket.snapshots);
+        }
         self.unsynced_bytes -= ticket.bytes;
         self.raise_high_watermark(ticket.upto.offset);
         let changes = sealed_changes(ticket.sealed).chain([Change::Durable(ticket.upto)]).collect();
@@ -134,20 +139,20 @@ impl PartitionLog {
             changes.extend(self.durable_point().map(|point| Change::Durable(DurablePoint { clean: false, ..point })));
             return Ok(changes);
         }
-        self.leave_for_next_open();
+        let has_snapshot = self.leave_for_next_open();
         changes.extend(self.sync()?);
         let in_transaction = self.shared.last_stable_offset.load(Ordering::Relaxed) < self.end();
-        changes.push(Change::Durable(self.point(!in_transaction)));
+        changes.push(Change::Durable(self.point(has_snapshot && !in_transaction)));
         Ok(changes)
     }
 
     /// Writes the active segment's footer and a snapshot of the state. Both can be made again, so a failure is told
-    /// and is no more than that.
-    fn leave_for_next_open(&mut self) {
-        let Some(active) = self.active.clone() else { return };
+    /// and is no more than that. Whether there is a snapshot, if one is needed.
+    fn leave_for_next_open(&mut self) -> bool {
+        let Some(active) = self.active.clone() else { return true };
         self.release_reserved(&active);
         self.write_footer_of(&active, self.end());
-        self.write_snapshot();
+        self.write_snapshot()
     }
 
     /// How far the log is durable if everything that was written is.

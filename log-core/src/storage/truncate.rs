@@ -9,7 +9,7 @@
 
 use super::checkpoint::{Change, DurablePoint, SealedSegment};
 use super::index::Place;
-use super::log::{Names, PartitionLog};
+use super::log::PartitionLog;
 use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::snapshot;
@@ -76,7 +76,8 @@ impl Truncation {
 
 impl PartitionLog {
     /// Moves the log start offset up to `offset`, which the high watermark bounds (Kafka's DeleteRecords). `None` if it
-    /// is there already. Segments that lie below it whole are the deletion's; the active one stays.
+    /// is there already. Segments that lie below it whole are the deletion's, or that of a later one: the active one stays,
+    /// and so do those behind the last snapshot of producers that is durable.
     ///
     /// [`Error::OffsetOutOfRange`] above the high watermark.
     pub fn delete_below(&mut self, offset: Offset) -> Result<Option<Deletion>> {
@@ -93,8 +94,10 @@ impl PartitionLog {
             state.truncate_from_start(offset);
         }
         let segments = self.shared.segments();
+        // What a segment says of producers must have been written down where no truncation reaches.
+        let upto = offset.min(self.durable.offset).min(self.durable_snapshot(offset).unwrap_or(0));
         // A segment ends where the next begins.
-        let gone = segments.windows(2).take_while(|pair| pair[1].base <= offset).count();
+        let gone = segments.windows(2).take_while(|pair| pair[1].base <= upto).count();
         let mut changes = vec![Change::LogStart(offset)];
         if gone > 0 {
             changes.push(Change::Segments { from: 0, to: segments[gone].base, with: Vec::new() });
@@ -107,6 +110,8 @@ impl PartitionLog {
     /// Begins to remove every record from `offset` on, and all of the batch that holds it: readers do not see them any
     /// more, appends are refused until it is finished. For a follower whose leader has another end (KIP-101); a
     /// follower that truncates takes its batches from the leader again.
+    ///
+    /// Everything is made durable first, since the checkpoint is to say so of what is kept.
     ///
     /// `None` if the log ends there or before. No sync may be under way. [`Error::InvalidRequest`] below the log start.
     pub fn begin_truncation(&mut self, offset: Offset) -> Result<Option<Truncation>> {
@@ -125,6 +130,7 @@ impl PartitionLog {
         if offset >= offsets.log_end_offset {
             return Ok(None);
         }
+        let mut changes = self.sync()?;
         let segments = self.shared.segments();
         let keep = segments.partition_point(|segment| segment.base <= offset).max(1);
         let last = &segments[keep - 1];
@@ -133,20 +139,28 @@ impl PartitionLog {
             DurablePoint { offset: place.offset, segment_base: last.base, position: place.position, clean: false };
 
         // In this order: see `reader`.
+        // The batch that is cut may have begun before the log start. Without its marker a transaction is open again, so
+        // nothing counts as stable until that is known.
+        let start = self.shared.log_start_offset.fetch_min(place.offset, Ordering::AcqRel).min(place.offset);
+        self.shared.last_stable_offset.store(start, Ordering::Release);
         self.shared.high_watermark.fetch_min(place.offset, Ordering::AcqRel);
-        self.shared.last_stable_offset.fetch_min(place.offset, Ordering::AcqRel);
         self.shared.log_end_offset.store(place.offset, Ordering::Release);
         self.shared.tail.clear();
         *self.shared.segments.write() = Arc::new(segments[..keep].to_vec());
         self.shared.truncations.fetch_add(1, Ordering::SeqCst);
 
         self.refusal = Some(Error::Fenced { why: "a truncation has not been finished".into() });
-        self.state = None;
-        self.sealed.retain(|segment| segment.base < last.base);
+        // Whoever leads next says in which epoch.
+        (self.state, self.leader_epoch) = (None, 0);
+        if let Some(durable) = &mut self.snapshots.durable {
+            durable.retain(|at| *at <= place.offset);
+        }
         let (kept, removed) = (segments[..keep].to_vec(), segments[keep..].to_vec());
-        let mut changes: Vec<Change> = super::log::sealed_changes(std::mem::take(&mut self.sealed)).collect();
         changes.push(Change::Segments { from: last.base, to: Offset::MAX, with: Vec::<SealedSegment>::new() });
         changes.push(Change::Durable(point));
+        if start < offsets.log_start_offset {
+            changes.push(Change::LogStart(start));
+        }
         self.durable = point;
         Ok(Some(Truncation { point, kept, removed, changes }))
     }
@@ -157,6 +171,9 @@ impl PartitionLog {
         let result = recorded.and_then(|()| self.cut(&truncation));
         self.refusal =
             result.as_ref().err().map(|error| Error::Fenced { why: format!("a truncation failed: {error}") });
+        if result.is_ok() {
+            self.raise_high_watermark(self.shared.offsets().high_watermark);
+        }
         result
     }
 
@@ -174,15 +191,8 @@ impl PartitionLog {
         last.cut(truncation.point.position)?;
         file.sync_data().map_err(|e| Error::io("sync", &last.path, e))?;
         disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))?;
-        (self.dirty, self.names) = (Vec::new(), Names::Synced);
-        (self.unsynced_bytes, self.reserved) = (0, 0);
+        self.reserved = 0;
         self.active = Some(last.clone());
-        // The segments before it may not have been synced yet.
-        for segment in &truncation.kept[..truncation.kept.len() - 1] {
-            if segment.is_open() {
-                segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
-            }
-        }
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::sequences::{Event, Expected, Model, check, header, send};
 use super::*;
-use crate::storage::snapshot::{decode, encode, load_newest, remove_above, remove_below, write};
+use crate::storage::snapshot::{decode, encode, load_newest, remove_above, remove_between, write};
 use crate::storage::state::State;
 use proptest::prelude::*;
 
@@ -174,7 +174,7 @@ fn the_newest_snapshot_that_decodes_is_used_and_the_others_are_reported() {
 
     remove_above(&disk, dir, 25).unwrap();
     assert_eq!(loaded(99), (Some(20), 1));
-    remove_below(&disk, dir, 25).unwrap();
+    remove_between(&disk, dir, 25, &[]).unwrap();
     assert_eq!(loaded(99), (None, 1));
 }
 
