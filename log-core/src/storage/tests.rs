@@ -8,6 +8,7 @@ mod model;
 mod repair;
 mod replay;
 mod sequences;
+mod simulation;
 mod transactions;
 mod upkeep;
 

@@ -76,17 +76,17 @@ pub(super) struct Event {
 }
 
 /// Every event in the log, and all that can be said by searching them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Model {
     pub(super) events: Vec<Event>,
-    high_watermark: Offset,
+    pub(super) high_watermark: Offset,
 }
 
 /// One transaction; its marker's offset and the marker, if it has ended.
-struct Transaction {
-    producer_id: i64,
-    first_offset: Offset,
-    end: Option<(Offset, ControlRecord)>,
+pub(super) struct Transaction {
+    pub(super) producer_id: i64,
+    pub(super) first_offset: Offset,
+    pub(super) end: Option<(Offset, ControlRecord)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -106,18 +106,18 @@ impl Model {
         self.events.iter().filter(move |event| event.header.producer_id == producer_id)
     }
 
-    fn epoch(&self, producer_id: i64) -> Option<i16> {
+    pub(super) fn epoch(&self, producer_id: i64) -> Option<i16> {
         self.of(producer_id).map(|event| event.header.producer_epoch).max()
     }
 
     /// The last batches of one epoch, oldest first.
-    fn batches(&self, producer_id: i64, epoch: i16) -> Vec<BatchHeader> {
+    pub(super) fn batches(&self, producer_id: i64, epoch: i16) -> Vec<BatchHeader> {
         let batches = self.of(producer_id).filter(|e| e.control.is_none() && e.header.producer_epoch == epoch);
         batches.map(|event| event.header).collect()
     }
 
     /// All transactions, by first offset.
-    fn transactions(&self) -> Vec<Transaction> {
+    pub(super) fn transactions(&self) -> Vec<Transaction> {
         let mut all: Vec<Transaction> = Vec::new();
         for Event { header, control, .. } in &self.events {
             let (producer_id, first_offset) = (header.producer_id, header.base_offset);
@@ -133,7 +133,7 @@ impl Model {
         all
     }
 
-    fn next_sequence(&self, producer_id: i64, epoch: i16) -> i32 {
+    pub(super) fn next_sequence(&self, producer_id: i64, epoch: i16) -> i32 {
         let follows = |last: &BatchHeader| {
             ((i64::from(last.base_sequence) + i64::from(last.last_offset_delta) + 1) % (1 << 31)) as i32
         };
@@ -186,7 +186,7 @@ impl Model {
         if is_open && !header.is_transactional { Expected::Refused } else { Expected::Append }
     }
 
-    fn last_stable_offset(&self) -> Offset {
+    pub(super) fn last_stable_offset(&self) -> Offset {
         let holds = |t: &&Transaction| t.end.is_none_or(|(marker, _)| marker >= self.high_watermark);
         let transactions = self.transactions();
         let first = transactions.iter().filter(holds).map(|t| t.first_offset).min();
