@@ -1,17 +1,20 @@
-//! What does an append cost over the bytes that it writes and the flush that it waits for?
+//! What does an append cost over the bytes that it writes?
 //!
-//! Baselines: the same bytes by one `pwrite` each, with the CRC32C that a batch carries anyway, and the same flushes by
-//! bare `fdatasync`. `cargo bench -p tailwater --no-default-features --bench append` builds no DataFusion.
+//! Baselines: the same bytes by one `pwrite` each, with the CRC32C that a batch carries anyway, into a fresh file that grows
+//! and into one whose room was reserved. What a commit costs is asked by `flush`.
+//! `cargo bench -p tailwater --no-default-features --bench append` builds no DataFusion.
 
 mod measure;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use measure::{Case, compare, machine, timed};
+use measure::{Case, Target, compare, machine, timed};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Barrier;
 use std::time::Duration;
+use tailwater::log::env::{Disk, OpenMode, RealDisk};
 use tailwater::log::record::{BatchBuilder, Compression, Record};
 use tailwater::log::service::Produce;
 use tailwater::log::types::{Flush, Timestamp};
@@ -20,7 +23,8 @@ use tokio::runtime::Runtime;
 
 const BATCH_BYTES: usize = 64 * 1024;
 const BATCHES: usize = 2048;
-const SYNCS: usize = 200;
+/// Writers at once.
+const TASKS: usize = 4;
 const RECORDS: usize = 500_000;
 
 fn main() {
@@ -29,30 +33,26 @@ fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let log = runtime.block_on(Log::open(dir.path().join("log"))).expect("the log opens");
 
-    let large = batch(BATCH_BYTES);
-    let mebibytes = (BATCHES * large.len()) as f64 / (1024.0 * 1024.0);
+    let batch = batch(BATCH_BYTES);
+    let mebibytes = (BATCHES * batch.len()) as f64 / (1024.0 * 1024.0);
+    let raw = |files, reserved| raw_writes(dir.path(), &batch, files, reserved);
+    let produce = |partitions| produce(&runtime, &log, &batch, partitions);
     compare(
         "Appending 64 KiB batches, one after the other, flush = os:",
         "MiB",
         vec![
-            Case::new("raw: pwrite + crc32c", mebibytes, || raw_writes(dir.path(), &large)),
-            Case::new("produce, 1 partition", mebibytes, || produce(&runtime, &log, &large, 1, BATCHES, Flush::Os)),
+            Case::raw("raw: pwrite + crc32c, the file grows", mebibytes, || raw(1, false)),
+            Case::raw("raw: pwrite + crc32c, room was reserved", mebibytes, || raw(1, true)),
+            Case::new("produce, 1 partition", mebibytes, || produce(1)).target(Target::AtLeast(0.7)),
         ],
     );
-
-    let small = batch(4096);
     compare(
-        "Appending 4 KiB batches, each on disk before the next:",
-        "batches",
+        "The same by 4 at once, each to a file of its own:",
+        "MiB",
         vec![
-            Case::new("raw: pwrite + fdatasync, 1 file", SYNCS as f64, || raw_syncs(dir.path(), &small, 1)),
-            Case::new("produce, 1 partition", SYNCS as f64, || {
-                produce(&runtime, &log, &small, 1, SYNCS, Flush::Durable)
-            }),
-            Case::new("raw: pwrite + fdatasync, 16 files in turn", SYNCS as f64, || raw_syncs(dir.path(), &small, 16)),
-            Case::new("produce, 16 partitions at once", SYNCS as f64, || {
-                produce(&runtime, &log, &small, 16, SYNCS, Flush::Durable)
-            }),
+            Case::raw("raw: 4 threads, the files grow", mebibytes, || raw(TASKS, false)),
+            Case::raw("raw: 4 threads, room was reserved", mebibytes, || raw(TASKS, true)),
+            Case::new("produce, 4 tasks, 4 partitions", mebibytes, || produce(TASKS)).target(Target::AtLeast(0.7)),
         ],
     );
 
@@ -61,7 +61,7 @@ fn main() {
         "Sending 100-byte records, one at a time through the producer, 4 partitions:",
         "records",
         vec![
-            Case::new("raw: encode into 64 KiB batches + pwrite", RECORDS as f64, || raw_encode(dir.path(), &record)),
+            Case::raw("raw: encode into 64 KiB batches + pwrite", RECORDS as f64, || raw_encode(dir.path(), &record)),
             Case::new("producer, flush = os", RECORDS as f64, || send(&runtime, &log, &record, Flush::Os)),
             Case::new("producer, durable", RECORDS as f64, || send(&runtime, &log, &record, Flush::Durable)),
         ],
@@ -87,24 +87,39 @@ fn create(dir: &Path, name: &str) -> File {
     File::create(dir.join(name)).expect("a file to write")
 }
 
-fn raw_writes(dir: &Path, batch: &Bytes) -> Duration {
-    let file = create(dir, "raw");
-    timed(|| {
-        for n in 0..BATCHES {
+/// Writes all batches, an equal share to each of `files`, by a thread for each.
+fn raw_writes(dir: &Path, batch: &Bytes, files: usize, reserved: bool) -> Duration {
+    let each = BATCHES / files;
+    let write = |file: &File| {
+        for n in 0..each {
             std::hint::black_box(crc32c::crc32c(batch));
             file.write_all_at(batch, (n * batch.len()) as u64).expect("the write");
         }
-    })
-}
-
-fn raw_syncs(dir: &Path, batch: &Bytes, files: usize) -> Duration {
-    let files: Vec<File> = (0..files).map(|n| create(dir, &format!("raw-{n}"))).collect();
-    timed(|| {
-        for n in 0..SYNCS {
-            let file = &files[n % files.len()];
-            file.write_all_at(batch, (n / files.len() * batch.len()) as u64).expect("the write");
-            file.sync_data().expect("the flush");
+    };
+    let open = |n| {
+        let path = dir.join(format!("raw-{n}"));
+        let file = File::create(&path).expect("a file to write");
+        if reserved {
+            let file = RealDisk::default().open(&path, OpenMode::ReadWrite).expect("the same file");
+            file.allocate(0, (each * batch.len()) as u64).expect("room for all of it");
         }
+        file
+    };
+    let files: Vec<File> = (0..files).map(open).collect();
+    if let [file] = &files[..] {
+        return timed(|| write(file));
+    }
+    let ready = Barrier::new(files.len() + 1);
+    std::thread::scope(|scope| {
+        for file in &files {
+            scope.spawn(|| {
+                ready.wait();
+                write(file);
+                ready.wait();
+            });
+        }
+        ready.wait();
+        timed(|| drop(ready.wait()))
     })
 }
 
@@ -133,23 +148,29 @@ async fn fresh_topic(log: &Log, partitions: u32, flush: Flush) -> TopicName {
     log.admin().create_topic(spec).await.expect("the topic is made").name
 }
 
-/// Sends `batches` batches, on every partition at once, one in flight on each.
-fn produce(runtime: &Runtime, log: &Log, batch: &Bytes, partitions: u32, batches: usize, flush: Flush) -> Duration {
-    runtime.block_on(async {
-        let topic = fresh_topic(log, partitions, flush).await;
-        let clock = log.clock();
-        let start = clock.instant();
-        join_all((0..partitions).map(|partition| {
-            let partition = TopicPartition::new(topic.clone(), partition);
-            async move {
-                for _ in 0..batches / partitions as usize {
-                    let request = Produce { partition: partition.clone(), batch: batch.clone() };
-                    log.service().produce(request).await.expect("the batch is acknowledged");
+/// Sends all batches, an equal share to each partition, by a task for each with one batch in flight.
+fn produce(runtime: &Runtime, log: &Log, batch: &Bytes, partitions: usize) -> Duration {
+    let topic = runtime.block_on(fresh_topic(log, partitions as u32, Flush::Os));
+    let task = |partition: usize| {
+        let partition = TopicPartition::new(topic.clone(), partition as u32);
+        let (service, batch) = (log.service().clone(), batch.clone());
+        async move {
+            for _ in 0..BATCHES / partitions {
+                let request = Produce { partition: partition.clone(), batch: batch.clone() };
+                service.produce(request).await.expect("the batch is acknowledged");
+            }
+        }
+    };
+    timed(|| {
+        runtime.block_on(async {
+            match partitions {
+                1 => task(0).await,
+                _ => {
+                    let tasks = (0..partitions).map(|partition| tokio::spawn(task(partition)));
+                    join_all(tasks).await.into_iter().for_each(|ended| ended.expect("no task panics"));
                 }
             }
-        }))
-        .await;
-        clock.instant().since(start)
+        });
     })
 }
 

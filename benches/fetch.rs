@@ -1,13 +1,14 @@
 //! What does reading cost over the bytes that are read?
 //!
-//! Baseline: `pread` of the segment files, from the page cache, in the same pieces. A fetch also checks every batch's
-//! CRC, so that damage is never served; the consumer also decodes the records.
+//! Baseline: `pread` of the segment files, from the page cache, in the same pieces, into one buffer or into a new one each
+//! time; the better of them counts. A fetch from a file also checks every batch's CRC, so that damage is never served; one
+//! of what was just appended comes from the tail cache. The consumer also decodes the records.
 //! `cargo bench -p tailwater --no-default-features --bench fetch` builds no DataFusion.
 
 mod measure;
 
 use bytes::Bytes;
-use measure::{Case, compare, machine, timed};
+use measure::{Case, Target, compare, machine, timed};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use tokio::runtime::Runtime;
 
 const PIECE_BYTES: u32 = 1024 * 1024;
 const BATCHES: usize = 2048;
+/// As many as the tail cache holds with room to spare.
+const TAIL_BATCHES: usize = 512;
 const VALUE_BYTES: usize = 100;
 
 fn main() {
@@ -27,61 +30,85 @@ fn main() {
     machine(dir.path());
     let runtime = Runtime::new().expect("a runtime");
     let log = runtime.block_on(Log::open(dir.path())).expect("the log opens");
-    let (partition, count) = runtime.block_on(fill(&log));
+    let (partition, count) = runtime.block_on(fill(&log, "bench", BATCHES));
     let files = segments(dir.path());
-    let mebibytes = files.iter().map(|f| f.metadata().expect("its size").len()).sum::<u64>() as f64 / (1024.0 * 1024.0);
+    // Opened again, it has no batch in memory.
+    runtime.block_on(log.close()).expect("the log closes");
+    let log = runtime.block_on(Log::open(dir.path())).expect("the log opens");
+    compare_reads(&runtime, "page cache, every checksum verified", &log, &partition, &files);
 
-    compare(
-        &format!("Reading {mebibytes:.0} MiB in pieces of 1 MiB, from the page cache:"),
-        "MiB",
-        vec![
-            Case::new("raw: pread", mebibytes, || raw(&files, |_| ())),
-            Case::new("raw: pread + crc32c", mebibytes, || {
-                raw(&files, |piece| {
-                    std::hint::black_box(crc32c::crc32c(piece));
-                })
-            }),
-            Case::new("fetch", mebibytes, || runtime.block_on(fetch(&log, &partition))),
-        ],
-    );
+    let before = segments(dir.path()).len();
+    let (tail, _) = runtime.block_on(fill(&log, "tail", TAIL_BATCHES));
+    let paths = segments(dir.path());
+    assert_eq!(paths.len(), before + 1, "it fits one segment");
+    let files: Vec<PathBuf> = paths.into_iter().filter(|path| !files.contains(path)).collect();
+    compare_reads(&runtime, "tail cache", &log, &tail, &files);
+
     let mut whole = Vec::new();
     runtime.block_on(fetch_all(&log, &partition, |piece| whole.push(piece)));
     compare(
         &format!("Reading {count} records of {VALUE_BYTES} bytes:"),
         "records",
         vec![
-            Case::new("raw: decode batches in memory", count as f64, || {
+            Case::raw("raw: decode batches in memory", count as f64, || {
                 timed(|| assert_eq!(whole.iter().map(|b| records(b.clone()).count()).sum::<usize>(), count))
             }),
-            Case::new("reader of one partition", count as f64, || runtime.block_on(read(&log, &partition, count))),
+            Case::new("reader of one partition", count as f64, || runtime.block_on(read_all(&log, &partition, count))),
             Case::new("consumer in a group", count as f64, || runtime.block_on(consume(&log, count))),
         ],
     );
     runtime.block_on(log.close()).expect("the log closes");
 }
 
+/// Fetches a partition from the start, against reads of its files.
+fn compare_reads(runtime: &Runtime, from: &str, log: &Log, partition: &TopicPartition, paths: &[PathBuf]) {
+    let files: Vec<File> = paths.iter().map(|path| File::open(path).expect("the segment")).collect();
+    let mebibytes = files.iter().map(|f| f.metadata().expect("its size").len()).sum::<u64>() as f64 / (1024.0 * 1024.0);
+    let crc = |piece: &[u8]| {
+        std::hint::black_box(crc32c::crc32c(piece));
+    };
+    compare(
+        &format!("Reading {mebibytes:.0} MiB in pieces of 1 MiB, from the {from}:"),
+        "MiB",
+        vec![
+            Case::raw("raw: pread into one buffer", mebibytes, || {
+                let mut piece = vec![0; PIECE_BYTES as usize];
+                raw(&files, |file, position| read(file, position, &mut piece, |_| ()))
+            }),
+            Case::raw("raw: pread into new buffers", mebibytes, || {
+                raw(&files, |file, position| read(file, position, &mut vec![0; PIECE_BYTES as usize], |_| ()))
+            }),
+            Case::new("raw: pread into one buffer + crc32c", mebibytes, || {
+                let mut piece = vec![0; PIECE_BYTES as usize];
+                raw(&files, |file, position| read(file, position, &mut piece, crc))
+            }),
+            Case::new("fetch", mebibytes, || runtime.block_on(fetch(log, partition))).target(Target::AtLeast(0.8)),
+        ],
+    );
+}
+
 /// Fills one partition with batches of 64 KiB; returns it and the number of records.
-async fn fill(log: &Log) -> (TopicPartition, usize) {
-    let mut spec = TopicSpec::new("bench", 1).expect("the topic is valid");
+async fn fill(log: &Log, topic: &str, batches: usize) -> (TopicPartition, usize) {
+    let mut spec = TopicSpec::new(topic, 1).expect("the topic is valid");
     spec.config.flush = Flush::Os;
     let topic = log.admin().create_topic(spec).await.expect("the topic is made");
     let partition = TopicPartition::new(topic.name, 0);
-    let record = Record { value: Some(Bytes::from(vec![b'x'; VALUE_BYTES])), ..Record::default() };
-    let mut builder = BatchBuilder::new(Compression::None);
-    while builder.fits(&record, 64 * 1024) {
-        builder.push(&record);
-    }
-    let count = builder.len() * BATCHES;
-    let batch = builder.finish();
-    for _ in 0..BATCHES {
-        let request = Produce { partition: partition.clone(), batch: batch.clone() };
+    let mut count = 0;
+    for n in 0..batches {
+        let mut builder = BatchBuilder::new(Compression::None);
+        let record = Record { value: Some(Bytes::from(vec![n as u8; VALUE_BYTES])), ..Record::default() };
+        while builder.fits(&record, 64 * 1024) {
+            builder.push(&record);
+        }
+        count += builder.len();
+        let request = Produce { partition: partition.clone(), batch: builder.finish() };
         log.service().produce(request).await.expect("the batch is acknowledged");
     }
     (partition, count)
 }
 
-/// The segment files of the one topic, by the layout that ARCHITECTURE.md draws.
-fn segments(dir: &Path) -> Vec<File> {
+/// The segment files of all topics, by the layout that ARCHITECTURE.md draws.
+fn segments(dir: &Path) -> Vec<PathBuf> {
     fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).expect("the directory").map(|e| e.expect("an entry").path()) {
             if entry.is_dir() {
@@ -94,24 +121,28 @@ fn segments(dir: &Path) -> Vec<File> {
     let mut paths = Vec::new();
     walk(&dir.join("t"), &mut paths);
     paths.sort();
-    paths.iter().map(|path| File::open(path).expect("the segment")).collect()
+    paths
 }
 
-fn raw(files: &[File], mut each: impl FnMut(&[u8])) -> Duration {
+/// Calls `each` for the pieces of all files until it has read nothing.
+fn raw(files: &[File], mut each: impl FnMut(&File, u64) -> u64) -> Duration {
     timed(|| {
         for file in files {
             let mut position = 0;
             loop {
-                let mut piece = vec![0; PIECE_BYTES as usize];
-                let n = file.read_at(&mut piece, position).expect("the read");
-                if n == 0 {
-                    break;
+                match each(file, position) {
+                    0 => break,
+                    read => position += read,
                 }
-                each(&piece[..n]);
-                position += n as u64;
             }
         }
     })
+}
+
+fn read(file: &File, position: u64, into: &mut [u8], then: impl Fn(&[u8])) -> u64 {
+    let read = file.read_at(into, position).expect("the read");
+    then(&into[..read]);
+    read as u64
 }
 
 async fn fetch(log: &Log, partition: &TopicPartition) -> Duration {
@@ -141,7 +172,7 @@ fn next_offset(batches: &Bytes) -> i64 {
     last.header.next_offset()
 }
 
-async fn read(log: &Log, partition: &TopicPartition, count: usize) -> Duration {
+async fn read_all(log: &Log, partition: &TopicPartition, count: usize) -> Duration {
     let clock = log.clock();
     let start = clock.instant();
     let (mut reader, mut read) = (log.reader(partition.clone(), 0), 0);

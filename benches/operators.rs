@@ -42,7 +42,7 @@ fn main() {
         &format!("{RECORDS} records of {KEYS} keys through a job, 1 partition, flush = os:"),
         "records",
         vec![
-            Case::new("raw: decode and count in a loop", amount, || plain(&batches)),
+            Case::raw("raw: decode and count in a loop", amount, || plain(&batches)),
             Case::new("for_each", amount, || job(|t| t.stream(NUMBERS).for_each(drop_pair))),
             Case::new("map_values, for_each", amount, || {
                 job(|t| t.stream(NUMBERS).map_values(|v| v + 1).for_each(drop_pair))

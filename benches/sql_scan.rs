@@ -35,7 +35,7 @@ fn main() {
         &format!("Scanning {ROWS} JSON rows of 12 columns, {} bytes each, {PARTITIONS} partitions:", bytes / ROWS),
         "rows",
         vec![
-            Case::new("raw: serde_json to Value, 1 thread", amount, || {
+            Case::raw("raw: serde_json to Value, 1 thread", amount, || {
                 timed(|| {
                     for row in &rows {
                         let value: serde_json::Value = serde_json::from_str(row).expect("JSON");
