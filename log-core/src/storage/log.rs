@@ -7,7 +7,7 @@
 use super::checkpoint::{Change, DurablePoint, SealedSegment};
 use super::producers::Verdict;
 use super::reader::{LogReader, Shared};
-use super::recovery::{Known, OpenReport, recover};
+use super::recovery::{Known, OpenReport, Recovered, recover};
 use super::resources::Resources;
 use super::segment::Segment;
 use super::state::State;
@@ -135,18 +135,18 @@ impl PartitionLog {
     /// When it returns, all that it holds is durable. Append the report's changes to the checkpoint.
     pub fn open(resources: &Resources, dir: &Path, config: LogConfig, known: &Known) -> Result<(Self, OpenReport)> {
         let (recovered, report) = recover(resources, dir, &config, known)?;
-        let end = recovered.durable.offset;
-        let shared = Shared::new(config.partition.clone(), recovered.segments, recovered.log_start_offset, end);
+        let Recovered { segments, active, durable, log_start_offset, behind, unsealed } = recovered;
+        let shared = Shared::new(resources, config.partition.clone(), segments, log_start_offset, durable.offset);
         let mut log = Self {
             resources: resources.clone(),
             dir: dir.to_owned(),
             config,
             shared: Arc::new(shared),
-            active: recovered.active,
+            active,
             reserved: 0,
             state: None,
             leader_epoch: 0,
-            durable: recovered.durable,
+            durable,
             dirty: Vec::new(),
             names: Names::Synced,
             snapshots: Snapshots::default(),
@@ -157,11 +157,11 @@ impl PartitionLog {
             damage: report.damage.clone(),
             compacted: Compacted::default(),
         };
-        if !recovered.durable.clean && report.damage.is_none() {
+        if !durable.clean && report.damage.is_none() {
             // A transaction may be open. A log whose state cannot be known takes no writes.
-            let loaded = log.load_state_after(&recovered.behind);
+            let loaded = log.load_state_after(&behind);
             match loaded {
-                Ok(()) => log.seal_recovered(&recovered.unsealed),
+                Ok(()) => log.seal_recovered(&unsealed),
                 Err(error) => log.refusal = Some(error),
             }
         }

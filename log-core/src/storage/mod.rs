@@ -45,6 +45,7 @@
 //! Left out: replication, which has in [`PartitionLog::append_replicated`], leader epochs and truncation what it needs.
 
 mod ballast;
+mod buffers;
 mod checkpoint;
 mod compaction;
 mod data_dir;

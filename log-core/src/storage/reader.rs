@@ -13,12 +13,15 @@
 //! lowers the offsets, then counts up `truncations`, then cuts; a reader that finds another count after it has read
 //! begins again, so it never returns bytes of which it does not know whose they are.
 
+use super::buffers::{Buffer, Buffers};
 use super::footer::Footer;
 use super::index::{Block, Place};
+use super::resources::Resources;
 use super::roll::learn_transactions;
 use super::segment::Segment;
 use super::tail_cache::Tail;
 use super::transactions::{AbortedTransaction, collect_overlapping};
+use crate::env::File;
 use crate::record::{BATCH_HEAD_BYTES, BatchHeader, records, verify_crc};
 use crate::types::{Error, LogOffsets, Offset, OffsetRange, Result, Timestamp, TopicPartition};
 use bytes::Bytes;
@@ -27,6 +30,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+
+/// Bytes that are read at once: they are still in the processor's cache when they are checked.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// How far a reader sees (Kafka's isolation level).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,11 +63,18 @@ pub(super) struct Shared {
     pub(super) log_end_offset: AtomicI64,
     pub(super) truncations: AtomicU64,
     pub(super) tail: Arc<Tail>,
+    pub(super) buffers: Arc<Buffers>,
 }
 
 impl Shared {
     /// A log that was just opened, durable to `end`.
-    pub(super) fn new(partition: TopicPartition, segments: Vec<Arc<Segment>>, start: Offset, end: Offset) -> Self {
+    pub(super) fn new(
+        resources: &Resources,
+        partition: TopicPartition,
+        segments: Vec<Arc<Segment>>,
+        start: Offset,
+        end: Offset,
+    ) -> Self {
         Self {
             partition,
             segments: RwLock::new(Arc::new(segments)),
@@ -71,6 +84,7 @@ impl Shared {
             log_end_offset: AtomicI64::new(end),
             truncations: AtomicU64::new(0),
             tail: Arc::default(),
+            buffers: resources.buffers.clone(),
         }
     }
 
@@ -173,12 +187,12 @@ impl LogReader {
         if offset >= end {
             return Ok(Some(Bytes::new()));
         }
-        if let Some(batches) = self.shared.tail.read(offset, end, max_bytes as usize) {
+        if let Some(batches) = self.shared.tail.read(&self.shared.buffers, offset, end, max_bytes as usize) {
             return Ok(Some(batches));
         }
         let first = segments.partition_point(|segment| segment.base <= offset).saturating_sub(1);
         for segment in segments.iter().skip(first).take_while(|segment| segment.base < end) {
-            match read_segment(segment, offset, end, max_bytes, wait)? {
+            match read_segment(&self.shared.buffers, segment, offset..end, max_bytes, wait)? {
                 // Compaction has left nothing from there to the end of the segment.
                 Some(batches) if batches.is_empty() => {}
                 other => return Ok(other),
@@ -211,9 +225,10 @@ impl LogReader {
                 if block.place.offset >= readable.end {
                     return Ok(None);
                 }
-                let bytes = read_blocks(segment, std::slice::from_ref(&block), Wait::ForDisk)?.unwrap_or_default();
-                let bytes = Bytes::from(bytes);
-                let (batches, damage) = check_block(segment, &block, &bytes);
+                let blocks = std::slice::from_ref(&block);
+                let mut reading = Reading::new(&self.shared.buffers, segment, blocks, Wait::ForDisk)?;
+                let (batches, damage) = reading.check(&block)?.expect("it may wait");
+                let bytes = reading.freeze();
                 for (range, header) in batches {
                     if header.max_timestamp < at || header.is_control || header.next_offset() <= readable.start {
                         continue;
@@ -279,11 +294,11 @@ fn aborted(segments: &[Arc<Segment>], range: OffsetRange) -> Result<Vec<AbortedT
     Ok(aborted)
 }
 
-/// Reads batches of one segment; see [`LogReader::read`]. Empty if none ends behind `offset`.
+/// Reads batches of one segment that lie in `range`; see [`LogReader::read`]. Empty if none ends behind its start.
 fn read_segment(
+    buffers: &Arc<Buffers>,
     segment: &Arc<Segment>,
-    offset: Offset,
-    end: Offset,
+    range: Range<Offset>,
     max_bytes: u32,
     wait: Wait,
 ) -> Result<Option<Bytes>> {
@@ -291,7 +306,7 @@ fn read_segment(
     loop {
         // The length belongs to the index: both are taken under one lock.
         let plan = |footer: &Footer| {
-            let from = from.unwrap_or_else(|| footer.index.floor(offset).position);
+            let from = from.unwrap_or_else(|| footer.index.floor(range.start).position);
             footer.index.blocks_from(from, u64::from(max_bytes), segment.len())
         };
         let blocks = match wait {
@@ -302,75 +317,115 @@ fn read_segment(
             },
         };
         let Some(last) = blocks.last() else { return Ok(Some(Bytes::new())) };
-        let Some(bytes) = read_blocks(segment, &blocks, wait)? else { return Ok(None) };
-        if let Some(range) = pick(segment, &blocks, &bytes, offset, end, max_bytes)? {
-            return Ok(Some(Bytes::from(bytes).slice(range)));
+        let mut reading = Reading::new(buffers, segment, &blocks, wait)?;
+        match reading.pick(&blocks, &range, max_bytes)? {
+            Picked::Some(picked) => return Ok(Some(reading.freeze().slice(picked))),
+            Picked::WouldWait => return Ok(None),
+            // All of it lies before the range.
+            Picked::None => from = Some(last.end_position),
         }
-        // All of it lies before `offset`.
-        from = Some(last.end_position);
     }
 }
 
-/// The bytes of blocks that follow each other; `None` if that would have to wait.
-fn read_blocks(segment: &Arc<Segment>, blocks: &[Block], wait: Wait) -> Result<Option<Vec<u8>>> {
-    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(Some(Vec::new())) };
-    let from = first.place.position;
-    let mut bytes = vec![0; usize::try_from(last.end_position - from).unwrap_or(usize::MAX)];
-    let file = segment.file()?;
-    let read = match wait {
-        Wait::ForDisk => file.read_at(&mut bytes, from).map_err(|e| segment.read_error(e))?,
-        Wait::Never => match file.read_cached_at(&mut bytes, from).map_err(|e| segment.read_error(e))? {
-            Some(read) if read == bytes.len() => read,
-            _ => return Ok(None),
-        },
-    };
-    // A file that is too short is found by the check of its batches.
-    bytes.truncate(read);
-    Ok(Some(bytes))
+/// The bytes of blocks that follow each other, read in pieces as they are asked for.
+struct Reading<'a> {
+    segment: &'a Arc<Segment>,
+    file: Arc<dyn File>,
+    wait: Wait,
+    /// Where in the file it begins.
+    position: u64,
+    buffer: Buffer,
+    /// How much of the buffer was read.
+    filled: usize,
 }
 
-/// Which of `bytes`, the bytes of `blocks`, to return; `None` if all of them lie before `offset`.
-fn pick(
-    segment: &Segment,
-    blocks: &[Block],
-    bytes: &[u8],
-    offset: Offset,
-    end: Offset,
-    max_bytes: u32,
-) -> Result<Option<Range<usize>>> {
-    let mut picked: Option<Range<usize>> = None;
-    for block in blocks {
-        let at = (block.place.position - blocks[0].place.position) as usize;
-        let (batches, damage) = check_block(segment, block, bytes.get(at..).unwrap_or_default());
-        for (range, header) in batches {
-            if header.next_offset() <= offset {
-                continue;
-            }
-            let range = range.start + at..range.end + at;
-            let start = picked.as_ref().map_or(range.start, |picked| picked.start);
-            let fits = picked.is_none() || range.end - start <= max_bytes as usize;
-            if !fits || header.next_offset() > end {
-                return Ok(Some(picked.unwrap_or(0..0)));
-            }
-            picked = Some(start..range.end);
-        }
-        match damage {
-            // What is intact is served; the next read begins at the damage and says so.
-            Some(_) if picked.is_some() => return Ok(picked),
-            Some(error) => return Err(error),
-            None => {}
-        }
-    }
-    Ok(picked)
+/// What of the bytes of a [`Reading`] to return.
+enum Picked {
+    Some(Range<usize>),
+    None,
+    WouldWait,
 }
+
+impl<'a> Reading<'a> {
+    fn new(buffers: &Arc<Buffers>, segment: &'a Arc<Segment>, blocks: &[Block], wait: Wait) -> Result<Self> {
+        let position = blocks.first().map_or(0, |first| first.place.position);
+        let len = blocks.last().map_or(0, |last| last.end_position - position);
+        let buffer = buffers.take(usize::try_from(len).unwrap_or(usize::MAX));
+        Ok(Self { segment, file: segment.file()?, wait, position, buffer, filled: 0 })
+    }
+
+    /// What was read.
+    fn freeze(self) -> Bytes {
+        self.buffer.freeze(0..self.filled)
+    }
+
+    /// Picks whole batches of `blocks`, all that it was made for.
+    fn pick(&mut self, blocks: &[Block], offsets: &Range<Offset>, max_bytes: u32) -> Result<Picked> {
+        let mut picked: Option<Range<usize>> = None;
+        for block in blocks {
+            let at = self.start_of(block);
+            let Some((batches, damage)) = self.check(block)? else {
+                return Ok(picked.map_or(Picked::WouldWait, Picked::Some));
+            };
+            for (range, header) in batches {
+                if header.next_offset() <= offsets.start {
+                    continue;
+                }
+                let range = range.start + at..range.end + at;
+                let start = picked.as_ref().map_or(range.start, |picked| picked.start);
+                let fits = picked.is_none() || range.end - start <= max_bytes as usize;
+                if !fits || header.next_offset() > offsets.end {
+                    return Ok(Picked::Some(picked.unwrap_or(0..0)));
+                }
+                picked = Some(start..range.end);
+            }
+            match damage {
+                // What is intact is served; the next read begins at the damage and says so.
+                Some(_) if picked.is_some() => break,
+                Some(error) => return Err(error),
+                None => {}
+            }
+        }
+        Ok(picked.map_or(Picked::None, Picked::Some))
+    }
+
+    /// As [`check_block`]; `None` if it would have to wait for the block's bytes.
+    fn check(&mut self, block: &Block) -> Result<Option<Checked>> {
+        let range = self.start_of(block)..(block.end_position - self.position) as usize;
+        if range.end > self.filled && !self.fill(range.end)? {
+            return Ok(None);
+        }
+        // A file that is too short is found by the check.
+        let bytes = &self.buffer.as_ref()[range.start.min(self.filled)..range.end.min(self.filled)];
+        Ok(Some(check_block(self.segment, block, bytes)))
+    }
+
+    /// Reads on, to `upto` at least; whether that was possible without waiting for longer than it may.
+    fn fill(&mut self, upto: usize) -> Result<bool> {
+        let (from, position) = (self.filled, self.position + self.filled as u64);
+        let buffer = self.buffer.as_mut();
+        let to = (from + PIECE_BYTES).clamp(upto, buffer.len());
+        let read = match self.wait {
+            Wait::ForDisk => self.file.read_at(&mut buffer[from..to], position).map(Some),
+            Wait::Never => self.file.read_cached_at(&mut buffer[from..to], position),
+        };
+        let read = read.map_err(|e| self.segment.read_error(e))?;
+        self.filled += read.unwrap_or(0);
+        Ok(self.wait == Wait::ForDisk || self.filled >= upto)
+    }
+
+    /// Where in the buffer a block begins.
+    fn start_of(&self, block: &Block) -> usize {
+        (block.place.position - self.position) as usize
+    }
+}
+
+/// The batches of a block, and what is wrong with the one that follows the last of them.
+type Checked = (Vec<(Range<usize>, BatchHeader)>, Option<Error>);
 
 /// The batches of a block, as ranges of `bytes`, which begin where it does; and what is wrong with the one that follows
 /// the last of them.
-pub(super) fn check_block(
-    segment: &Segment,
-    block: &Block,
-    bytes: &[u8],
-) -> (Vec<(Range<usize>, BatchHeader)>, Option<Error>) {
+pub(super) fn check_block(segment: &Segment, block: &Block, bytes: &[u8]) -> Checked {
     let len = (block.end_position - block.place.position) as usize;
     let mut batches = Vec::new();
     let damaged = |at: usize, offset, why| {

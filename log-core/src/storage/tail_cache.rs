@@ -7,9 +7,10 @@
 //! append. A read copies what it returns into one piece, which costs less than a system call and a checksum of the same
 //! bytes. Its bytes were checked when they came, so they are not checked again.
 
+use super::buffers::Buffers;
 use crate::record::BATCH_HEADER_BYTES;
 use crate::types::Offset;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -93,27 +94,34 @@ impl TailCache {
 impl Tail {
     /// Whole batches from the one that holds `offset` on, all below `end`, at most `max_bytes` but at least one; `None` if
     /// that batch is not here.
-    pub(super) fn read(&self, offset: Offset, end: Offset, max_bytes: usize) -> Option<Bytes> {
-        let batches = self.batches.lock();
-        let first = batches.partition_point(|batch| batch.next_offset <= offset);
-        let holds = batches.get(first).is_some_and(|batch| batch.base_offset <= offset && batch.next_offset <= end);
-        if !holds {
-            return None;
-        }
-        let (mut count, mut bytes) = (0, 0);
-        for batch in batches.range(first..) {
-            let fits = count == 0 || bytes + batch.len() <= max_bytes;
-            if !fits || batch.next_offset > end {
-                break;
+    pub(super) fn read(&self, buffers: &Arc<Buffers>, offset: Offset, end: Offset, max_bytes: usize) -> Option<Bytes> {
+        let mut bytes = 0;
+        let picked: Vec<([u8; BATCH_HEADER_BYTES], Bytes)> = {
+            let batches = self.batches.lock();
+            let first = batches.partition_point(|batch| batch.next_offset <= offset);
+            let holds = batches.get(first).is_some_and(|batch| batch.base_offset <= offset && batch.next_offset <= end);
+            if !holds {
+                return None;
             }
-            (count, bytes) = (count + 1, bytes + batch.len());
+            let fits = |batch: &&CachedBatch| {
+                let fits = bytes == 0 || bytes + batch.len() <= max_bytes;
+                let takes = fits && batch.next_offset <= end;
+                bytes += if takes { batch.len() } else { 0 };
+                takes
+            };
+            batches.range(first..).take_while(fits).map(|batch| (batch.header, batch.body.clone())).collect()
+        };
+        // Not under the lock, which the writer takes too.
+        let mut read = buffers.take(bytes);
+        let mut rest = read.as_mut();
+        for (header, body) in &picked {
+            for part in [&header[..], body] {
+                let (here, behind) = rest.split_at_mut(part.len());
+                here.copy_from_slice(part);
+                rest = behind;
+            }
         }
-        let mut read = BytesMut::with_capacity(bytes);
-        for batch in batches.range(first..first + count) {
-            read.extend_from_slice(&batch.header);
-            read.extend_from_slice(&batch.body);
-        }
-        Some(read.freeze())
+        Some(read.freeze(0..bytes))
     }
 
     /// Forgets everything: the log was truncated. Its bytes leave the budget when their turn comes.

@@ -40,6 +40,8 @@ pub const SHARD_COMMANDS_MAX: usize = 4096;
 pub const OPEN_SEGMENTS_MAX: usize = 512;
 /// Memory for the batches that were appended last, over all partitions.
 pub const TAIL_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Memory for reads that is kept while nobody uses it: a few fetches' worth.
+pub const READ_BUFFERS_BYTES: usize = 8 * 1024 * 1024;
 
 /// Memory for keys while a partition is compacted, one at a time: about a million of them. With more, a pass takes in
 /// as much of the log as there is room for.
