@@ -41,14 +41,16 @@ pub(super) struct Scanner {
     end: u64,
     /// Whether offsets may be missing between batches.
     has_gaps: bool,
+    /// What was read last lies in its first `filled` bytes.
     chunk: Vec<u8>,
+    filled: usize,
     chunk_position: u64,
 }
 
 impl Scanner {
     /// Starts at a batch boundary; `end` is how far the file is to be believed, in bytes.
     pub(super) const fn new(file: Arc<dyn File>, from: Place, end: u64, has_gaps: bool) -> Self {
-        Self { file, next: from, leader_epoch: 0, end, has_gaps, chunk: Vec::new(), chunk_position: 0 }
+        Self { file, next: from, leader_epoch: 0, end, has_gaps, chunk: Vec::new(), filled: 0, chunk_position: 0 }
     }
 
     /// The next batch. An error is one of reading, not of what was read.
@@ -98,23 +100,25 @@ impl Scanner {
 
     /// `len` bytes at `position`, fewer at the end.
     fn bytes_at(&mut self, position: u64, len: usize, check: Check) -> io::Result<&[u8]> {
-        let held = position.checked_sub(self.chunk_position).map_or(usize::MAX, |start| start as usize);
-        let available = self.chunk.len().saturating_sub(held);
-        let reaches_end = self.chunk_position + self.chunk.len() as u64 >= self.end;
-        if available < len && !(available > 0 && reaches_end) {
-            let chunk = match check {
-                Check::Header => HEADERS_CHUNK_BYTES,
-                Check::Checksum => CHECKSUMS_CHUNK_BYTES,
-            };
-            let left = usize::try_from(self.end.saturating_sub(position)).unwrap_or(usize::MAX);
-            self.chunk.clear();
-            self.chunk.resize(len.max(chunk).min(left), 0);
-            let read = self.file.read_at(&mut self.chunk, position)?;
-            self.chunk.truncate(read);
-            self.chunk_position = position;
+        let held = position.checked_sub(self.chunk_position).and_then(|start| usize::try_from(start).ok());
+        let start = held.filter(|start| *start <= self.filled).unwrap_or(self.filled);
+        let available = self.filled - start;
+        let left = usize::try_from(self.end.saturating_sub(position)).unwrap_or(usize::MAX);
+        if available >= len.min(left) {
+            return Ok(&self.chunk[start..self.filled.min(start + len)]);
         }
-        let start = (position - self.chunk_position) as usize;
-        let end = self.chunk.len().min(start + len);
-        Ok(&self.chunk[start.min(end)..end])
+        let chunk = match check {
+            Check::Header => HEADERS_CHUNK_BYTES,
+            Check::Checksum => CHECKSUMS_CHUNK_BYTES,
+        };
+        // What is here of it moves to the front and is not read again.
+        self.chunk.copy_within(start..self.filled, 0);
+        (self.chunk_position, self.filled) = (position, available);
+        let wanted = len.max(chunk).min(left);
+        if self.chunk.len() < wanted {
+            self.chunk.resize(wanted, 0);
+        }
+        self.filled += self.file.read_at(&mut self.chunk[available..wanted], position + available as u64)?;
+        Ok(&self.chunk[..self.filled.min(len)])
     }
 }
