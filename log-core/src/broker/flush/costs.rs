@@ -2,11 +2,14 @@
 //!
 //! Up to [`PARALLEL_SYNCS`] files are synced side by side. For more, `syncfs` takes one call and one journal commit
 //! for all of them (log-engine.md measured 2 ms against 5 for 64 files), but it also writes what other programs have
-//! dirty there, which may be much. So both are tried, and the one that was cheaper lately is used.
+//! dirty there, which may be much. So both are tried, and the one that was cheaper lately is used. From [`ALL_FROM`] files
+//! on there is nothing to try: one sync after the other would take seconds.
 
 use super::pool::PARALLEL_SYNCS;
 use std::time::Duration;
 
+/// So many files are never synced one by one.
+const ALL_FROM: usize = 1024;
 /// Rounds before the dearer method is tried again, at first and at most.
 const PROBE_AFTER_MIN: u32 = 256;
 const PROBE_AFTER_MAX: u32 = 65_536;
@@ -46,6 +49,9 @@ impl Costs {
     pub(super) fn choose(&mut self, files: usize) -> Method {
         if files <= PARALLEL_SYNCS || self.no_all {
             return Method::Each;
+        }
+        if files >= ALL_FROM {
+            return Method::All;
         }
         let class = self.class(files);
         let (Some(each), Some(all)) = (class.each, class.all) else {
@@ -121,7 +127,16 @@ mod tests {
         // Another program begins to write a lot.
         costs.note(64, Method::All, ms(100));
         assert_eq!(costs.choose(64), Method::Each);
-        assert_eq!(costs.choose(2000), Method::Each, "other numbers of files know nothing of it");
+        assert_eq!(costs.choose(500), Method::Each, "other numbers of files know nothing of it");
+    }
+
+    #[test]
+    fn very_many_are_never_synced_one_by_one() {
+        let mut costs = Costs::default();
+        costs.note(2000, Method::All, ms(100));
+        assert!((0..1000).all(|_| costs.choose(2000) == Method::All));
+        costs.without_all();
+        assert_eq!(costs.choose(2000), Method::Each);
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //!   round ends ──▶ shards: Synced ──▶ checkpoint: one frame ──▶ synced now and then
 //! ```
 //! There is no timer for durable topics: at low load a record waits for one sync, and at high load one sync pays for
-//! everything that was appended while the one before it ran. Topics that nobody waits for have a lane and a thread of
+//! everything that was appended while the one before it ran. It waits no longer than it takes those who were answered
+//! together to come again together (`gather`). Topics that nobody waits for have a lane and a thread of
 //! their own, so that their large syncs do not stand in the way.
 //!
 //! The checkpoint is written after each round and synced after [`CHECKPOINT_BYTES`] of log or when nothing happens
@@ -20,6 +21,7 @@
 //! Under a manual clock there are no threads and whoever appended runs the round, so that a run is deterministic.
 
 mod costs;
+mod gather;
 mod pool;
 
 use super::partition::Partition;
@@ -28,7 +30,8 @@ use crate::shard::Shards;
 use crate::storage::{Change, Checkpoint, CheckpointReport, Known, SyncTicket};
 use crate::types::{Error, Instant, PartitionIndex, Result, TopicId};
 use costs::{Costs, Method};
-use parking_lot::{Condvar, Mutex};
+use gather::Gather;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use pool::{Pool, Ran};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +84,9 @@ struct LaneState {
     dirty: Vec<(Instant, Arc<Partition>)>,
     /// Callers run the rounds: there is no thread, or not any more.
     inline: bool,
+    /// How many have to be dirty for the thread to be woken.
+    wake_at: usize,
+    gather: Gather,
 }
 
 /// What a lane's thread does next.
@@ -107,7 +113,7 @@ impl Flusher {
         checkpoint: Checkpoint,
     ) -> std::io::Result<Self> {
         let inline = clock.is_manual();
-        let lane = || Lane { state: Mutex::new(LaneState { dirty: Vec::new(), inline }), wake: Condvar::new() };
+        let lane = || Lane { state: Mutex::new(LaneState::new(inline)), wake: Condvar::new() };
         let shared = Arc::new(Shared {
             clock,
             disk,
@@ -248,14 +254,14 @@ impl Shared {
     pub(super) fn dirty(&self, partition: Arc<Partition>, within: Duration) {
         let lane = if partition.flush.is_durable() { &self.now } else { &self.later };
         let due = if within.is_zero() { Instant::default() } else { self.clock.instant() + within };
-        let inline = {
+        let (inline, wakes) = {
             let mut state = lane.state.lock();
             state.dirty.push((due, partition));
-            state.inline
+            (state.inline, state.dirty.len() >= state.wake_at)
         };
         if inline {
             self.run_due(lane);
-        } else {
+        } else if wakes {
             lane.wake.notify_one();
         }
     }
@@ -270,7 +276,12 @@ impl Shared {
     fn run(&self, lane: &Lane) {
         loop {
             match self.next(lane) {
-                Next::Round(due) => self.round(due),
+                Next::Round(due) => {
+                    let who: Vec<usize> = due.iter().map(|partition| Arc::as_ptr(partition).addr()).collect();
+                    let began = self.clock.instant();
+                    self.round(due);
+                    lane.state.lock().gather.note(who, self.clock.instant().since(began));
+                }
                 Next::Checkpoint => self.sync_checkpoint(&mut self.book.lock()),
                 Next::Stop(rest) => return self.round(rest),
             }
@@ -285,6 +296,10 @@ impl Shared {
                 return Next::Stop(state.take_due(Instant(u64::MAX)));
             }
             let now = self.clock.instant();
+            // Nobody waits for those in the other lane.
+            if std::ptr::eq(lane, &self.now) && !state.dirty.is_empty() {
+                self.gather(lane, &mut state);
+            }
             let due = state.take_due(now);
             if !due.is_empty() {
                 return Next::Round(due);
@@ -299,6 +314,20 @@ impl Shared {
                 return Next::Checkpoint;
             }
         }
+    }
+
+    /// Waits for those who are about to come.
+    fn gather(&self, lane: &Lane, state: &mut MutexGuard<'_, LaneState>) {
+        let (expected, pause) = (state.gather.expected(), state.gather.pause());
+        let deadline = self.clock.instant() + state.gather.patience();
+        state.wake_at = expected;
+        while state.dirty.len() < expected && !state.inline && self.clock.instant() < deadline {
+            let before = state.dirty.len();
+            if lane.wake.wait_for(state, pause).timed_out() && state.dirty.len() == before {
+                break;
+            }
+        }
+        state.wake_at = 1;
     }
 
     /// Makes what partitions have written durable, and tells them.
@@ -360,9 +389,8 @@ impl Shared {
         };
         let ran = match synced_all {
             None => self.pool.run(tickets),
-            Some(Ok(())) => {
-                tickets.into_iter().map(|ticket| (ticket.run_names(), ticket)).map(|(r, t)| (t, r)).collect()
-            }
+            // Names too.
+            Some(Ok(())) => tickets.into_iter().map(|ticket| (ticket, Ok(()))).collect(),
             Some(Err(error)) => tickets.into_iter().map(|ticket| (ticket, Err(error.clone()))).collect(),
         };
         self.costs.lock().note(files, method, self.clock.instant().since(began));
@@ -398,6 +426,10 @@ impl Shared {
 }
 
 impl LaneState {
+    fn new(inline: bool) -> Self {
+        Self { dirty: Vec::new(), inline, wake_at: 1, gather: Gather::default() }
+    }
+
     /// Takes the partitions that are due by `now`.
     fn take_due(&mut self, now: Instant) -> Vec<Arc<Partition>> {
         self.dirty.extract_if(.., |(due, _)| *due <= now).map(|(_, partition)| partition).collect()
