@@ -67,6 +67,9 @@ use tokio::sync::{Notify, watch};
 use topics::Topic;
 use upkeep::{Node, Upkeep};
 
+/// Partitions that are closed by one round of syncs, with three files each.
+const CLOSED_AT_ONCE: usize = 128;
+
 /// A log in this process.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -238,9 +241,13 @@ impl Broker {
                     failed.get_or_insert(error);
                 }
             };
-            for topic in self.topics.iter() {
-                for partition in &topic.partitions {
-                    note(topic.id, partition.name.partition, partition.close(Error::Closed));
+            let of_topics = self.topics.iter().flat_map(|topic| topic.partitions.clone());
+            let partitions: Vec<_> = of_topics.collect();
+            for some in partitions.chunks(CLOSED_AT_ONCE) {
+                some.iter().for_each(|partition| partition.prepare_close());
+                self.logs.flusher.settle(some);
+                for partition in some {
+                    note(partition.topic_id, partition.name.partition, partition.close(Error::Closed));
                 }
             }
             note(METADATA, 0, self.quorum.close());

@@ -170,6 +170,11 @@ impl Partition {
         }
     }
 
+    /// Writes what a close leaves beside the log.
+    pub(super) fn prepare_close(&self) {
+        self.shard.tell(Command::PrepareClose { slot: self.slot });
+    }
+
     /// Makes everything durable, closes the log and tells waiters why. Returns what the checkpoint is to know.
     pub(super) fn close(&self, why: Error) -> Result<Vec<Change>> {
         match self.shard.ask(|token| Command::Close { slot: self.slot, token, why }).wait() {

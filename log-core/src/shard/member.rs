@@ -240,6 +240,10 @@ impl Member {
         self.log.expire_producers(before);
     }
 
+    pub(super) fn prepare_close(&mut self) {
+        self.log.prepare_close();
+    }
+
     /// Syncs and closes the log. After a failed sync nothing is synced any more: it is left as after a crash.
     pub(super) fn close(mut self, why: &Error, fenced: bool, effects: &mut Vec<Effect>) -> Result<Reply> {
         self.fail(why, effects);

@@ -61,6 +61,8 @@ pub(crate) enum Command {
     FinishCompaction { slot: Slot, token: Token, report: CompactionReport },
     /// Forget producers that wrote nothing since then.
     ExpireProducers { slot: Slot, token: Token, before: Timestamp },
+    /// Write what a close leaves beside the log, so that it can be synced together with that of others.
+    PrepareClose { slot: Slot },
     /// Make everything durable, close the log and tell waiters why. No ticket may be out.
     Close { slot: Slot, token: Token, why: Error },
     /// Let go of the log of a topic that was deleted, as it is. A ticket may be out.
@@ -137,7 +139,7 @@ impl Command {
             | Self::FinishCompaction { token, .. }
             | Self::ExpireProducers { token, .. }
             | Self::Close { token, .. } => Some(*token),
-            Self::Remove { .. } | Self::Fence { .. } => None,
+            Self::PrepareClose { .. } | Self::Remove { .. } | Self::Fence { .. } => None,
         }
     }
 }
@@ -183,6 +185,7 @@ impl fmt::Display for Command {
             Self::ExpireProducers { slot, token, before } => {
                 write!(f, "{token} expire producers of {slot} before {before}")
             }
+            Self::PrepareClose { slot } => write!(f, "prepare to close {slot}"),
             Self::Close { slot, token, why } => write!(f, "{token} close {slot}: {why}"),
             Self::Remove { slot, why } => write!(f, "remove {slot}: {why}"),
             Self::Fence { error } => write!(f, "fence: {error}"),

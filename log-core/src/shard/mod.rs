@@ -87,6 +87,7 @@ impl Shard {
             | Command::Replace { slot, .. }
             | Command::FinishCompaction { slot, .. }
             | Command::ExpireProducers { slot, .. }
+            | Command::PrepareClose { slot }
             | Command::Close { slot, .. }
             | Command::Remove { slot, .. } => self.write(now, *slot, effects),
         }
@@ -154,6 +155,12 @@ impl Shard {
             }
             Command::ExpireProducers { slot, token, before } => {
                 (token, self.member(slot).map(|member| member.expire_producers(before)).map(|()| Reply::Done))
+            }
+            Command::PrepareClose { slot } => {
+                if let (None, Ok(member)) = (fence, self.member(slot)) {
+                    member.prepare_close();
+                }
+                return;
             }
             Command::Close { slot, token, why } => {
                 let member = self.take(slot);

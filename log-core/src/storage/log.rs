@@ -77,6 +77,8 @@ pub struct PartitionLog {
     pub(super) unsynced_bytes: u64,
     /// Whether a ticket is out.
     pub(super) syncing: bool,
+    /// Where the log ended when it was prepared to be closed, and whether a snapshot was written that it needs.
+    pub(super) left_at: Option<(Offset, bool)>,
     /// Why nothing is appended any more.
     pub(super) refusal: Option<Error>,
     pub(super) damage: Option<Error>,
@@ -153,6 +155,7 @@ impl PartitionLog {
             sealed: Vec::new(),
             unsynced_bytes: 0,
             syncing: false,
+            left_at: None,
             refusal: report.damage.clone(),
             damage: report.damage.clone(),
             compacted: Compacted::default(),

@@ -126,24 +126,45 @@ impl PartitionLog {
         self.finish_sync(ticket, result).map(|synced| synced.changes)
     }
 
+    /// Does what [`PartitionLog::close`] would do before its last sync, if all that was appended is durable: leaves beside
+    /// the log what the next open would have to work out. So one round of syncs serves many logs that are to be closed.
+    pub fn prepare_close(&mut self) {
+        let is_synced = self.dirty.is_empty() && !self.syncing && self.durable.offset == self.end();
+        if is_synced && self.refusal.is_none() && !self.is_untouched() {
+            let has_snapshot = self.leave_for_next_open();
+            self.left_at = Some((self.end(), has_snapshot));
+        }
+    }
+
     /// Makes everything durable, leaves beside the log what the next open would have to work out, and says for the
     /// checkpoint that it was closed in order. No ticket may be out.
     pub fn close(mut self) -> Result<Vec<Change>> {
         assert!(!self.syncing, "a ticket is out");
         let mut changes = self.sync()?;
-        if self.state.is_none() && self.durable.clean {
-            return Ok(changes); // Nothing was written.
+        if self.is_untouched() {
+            return Ok(changes);
         }
         if self.refusal.is_some() {
             // The next open is to look for itself.
             changes.extend(self.durable_point().map(|point| Change::Durable(DurablePoint { clean: false, ..point })));
             return Ok(changes);
         }
-        let has_snapshot = self.leave_for_next_open();
-        changes.extend(self.sync()?);
+        let has_snapshot = match self.left_at {
+            Some((end, has_snapshot)) if end == self.end() => has_snapshot,
+            _ => {
+                let has_snapshot = self.leave_for_next_open();
+                changes.extend(self.sync()?);
+                has_snapshot
+            }
+        };
         let in_transaction = self.shared.last_stable_offset.load(Ordering::Relaxed) < self.end();
         changes.push(Change::Durable(self.point(has_snapshot && !in_transaction)));
         Ok(changes)
+    }
+
+    /// Whether it is as it was when it was opened after a clean close.
+    fn is_untouched(&self) -> bool {
+        self.state.is_none() && self.durable.clean
     }
 
     /// Writes the active segment's footer and a snapshot of the state. Both can be made again, so a failure is told

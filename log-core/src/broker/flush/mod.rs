@@ -203,6 +203,11 @@ impl Flusher {
         })
     }
 
+    /// Runs a round over `partitions`, while no thread does.
+    pub(super) fn settle(&self, partitions: &[Arc<Partition>]) {
+        self.shared.round(partitions.to_vec());
+    }
+
     /// Notes changes of a log that the caller has synced.
     pub(super) fn note(&self, changes: &[(TopicId, PartitionIndex, Change)]) {
         self.shared.note(changes, 0);

@@ -52,3 +52,46 @@ fn a_log_on_the_real_disk() {
 fn a_log_on_the_simulated_disk() {
     works_on(shared(&SimDisk::default()), Path::new("/data"));
 }
+
+/// Every file of the partition with its bytes.
+fn contents(disk: &SimDisk) -> Vec<(PathBuf, Vec<u8>)> {
+    let dir = Path::new("/data/t").join(TOPIC.to_string()).join("0");
+    let read = |name: PathBuf| {
+        let file = disk.open(&dir.join(&name), crate::env::OpenMode::Read).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_at(&mut bytes, 0).unwrap();
+        (name, bytes)
+    };
+    disk.list(&dir).unwrap().into_iter().map(read).collect()
+}
+
+#[test]
+fn a_close_that_was_prepared_leaves_the_same() {
+    let closed = |prepare: bool, more: bool| {
+        let disk = SimDisk::default();
+        let mut opened = Opened::on(&disk, 1 << 20);
+        opened.append(&batch(&["a", "b"])).unwrap();
+        if prepare {
+            opened.log.prepare_close();
+            assert!(opened.log.unsynced_bytes() > 0, "nothing is left beside what is not durable");
+            opened.sync().unwrap();
+            opened.log.prepare_close();
+            opened.sync().unwrap();
+        }
+        if more {
+            opened.append(&batch(&["c"])).unwrap();
+        }
+        opened.close().unwrap();
+        let reopened = Opened::on(&disk.crash(1), 1 << 20);
+        let left = contents(&disk);
+        assert!(reopened.report.changes.is_empty() && reopened.log.durable_point().unwrap().clean);
+        (left, values(&reopened.log.reader()))
+    };
+    for more in [false, true] {
+        let (prepared, plain) = (closed(true, more), closed(false, more));
+        // Prepared in vain it has left a snapshot too many.
+        let is_newest = |(name, _): &&(PathBuf, Vec<u8>)| *name != Path::new("00000000000000000002.snap") || !more;
+        assert!(prepared.0.iter().filter(is_newest).eq(plain.0.iter().filter(is_newest)));
+        assert_eq!(prepared.1, plain.1);
+    }
+}
