@@ -138,7 +138,8 @@ fn list(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<Offset>> {
     Ok(offsets)
 }
 
-fn path_of(dir: &Path, offset: Offset) -> PathBuf {
+/// Where the snapshot at an offset lies.
+pub(super) fn path_of(dir: &Path, offset: Offset) -> PathBuf {
     dir.join(format!("{offset:020}.snap"))
 }
 

@@ -104,7 +104,9 @@ impl PartitionLog {
             self.sealed.retain(|segment| segment.base >= segments[gone].base);
             *self.shared.segments.write() = Arc::new(segments[gone..].to_vec());
         }
-        Ok(Some(Deletion::new(self.resources.disk(), &segments[..gone], changes)))
+        let mut deletion = Deletion::new(self.resources.disk(), &segments[..gone], changes);
+        deletion.files.extend(segments[..gone].iter().map(|segment| snapshot::path_of(&self.dir, segment.base)));
+        Ok(Some(deletion))
     }
 
     /// Begins to remove every record from `offset` on, and all of the batch that holds it: readers do not see them any
