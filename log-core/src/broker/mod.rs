@@ -104,7 +104,7 @@ impl Broker {
     /// Opens a broker on the data directory `dir`. Must be called within a tokio runtime.
     pub(crate) fn open(disk: Arc<dyn Disk>, clock: Clock, dir: &Path) -> Result<Arc<Self>> {
         let dir = DataDir::open(disk.clone(), dir)?;
-        let (checkpoint, found) = dir.checkpoint()?;
+        let (mut checkpoint, found) = dir.checkpoint()?;
 
         let partition = TopicPartition::new(TopicName::new("__metadata")?, 0);
         let settings = LogConfig {
@@ -126,6 +126,13 @@ impl Broker {
 
         let (present, deleted) = topics::present(&quorum)?;
         let used: HashSet<_> = present.keys().copied().chain(deleted.iter().copied()).chain([METADATA]).collect();
+        // A power cut may have come between the deletion of a topic and its forgetting.
+        let gone: HashSet<_> = checkpoint.partitions().map(|(id, ..)| id).filter(|id| *id != METADATA).collect();
+        for id in gone.into_iter().filter(|id| !present.contains_key(id)) {
+            if let Err(error) = checkpoint.forget(id) {
+                tracing::warn!(topic = %id, %error, "the checkpoint still knows a topic that was deleted");
+            }
+        }
         let flusher = Flusher::start(dir.disk().clone(), dir.root().to_owned(), clock.clone(), checkpoint)
             .map_err(|e| Error::io("start the flush threads for", dir.root(), e))?;
         let logs = Logs::new(flusher, &clock);

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub enum OpenMode {
     /// An existing file, for reading.
     Read,
+    /// An existing file, for reading and writing.
+    Existing,
     /// A file for reading and writing, made if it is missing.
     ReadWrite,
     /// A file for reading and writing that must not exist yet.

@@ -167,6 +167,8 @@ fn with_checkpoint(resources: &Resources, dir: &Path, seen: Seen, known: &Known)
     if layout.sealed.is_empty() && layout.rest.is_empty() {
         // All of it may have been deleted: then it goes on where it was durable to.
         let empty_at = state.durable.filter(|point| point.position == 0).map_or(0, |point| point.offset);
+        let deleted_to = Some(state.log_start_offset).filter(|start| state.durable.is_some_and(|p| *start <= p.offset));
+        let empty_at = deleted_to.map_or(empty_at, |deleted_to| empty_at.max(deleted_to));
         (layout.start, layout.end_of_sealed) = (empty_at, empty_at);
     }
     Ok(layout)

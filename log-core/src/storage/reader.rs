@@ -307,15 +307,20 @@ fn read_segment(
         // The length belongs to the index: both are taken under one lock.
         let plan = |footer: &Footer| {
             let from = from.unwrap_or_else(|| footer.index.floor(range.start).position);
-            footer.index.blocks_from(from, u64::from(max_bytes), segment.len())
+            // A footer that was made again ends where the batches are damaged.
+            let damage = (from >= footer.log_bytes).then(|| segment.incomplete(footer)).flatten();
+            (footer.index.blocks_from(from, u64::from(max_bytes), footer.log_bytes), damage)
         };
-        let blocks = match wait {
+        let (blocks, damage) = match wait {
             Wait::ForDisk => segment.with_footer(plan)?,
             Wait::Never => match segment.with_footer_cached(plan) {
                 Some(blocks) => blocks,
                 None => return Ok(None),
             },
         };
+        if let Some(damage) = damage {
+            return Err(damage);
+        }
         let Some(last) = blocks.last() else { return Ok(Some(Bytes::new())) };
         let mut reading = Reading::new(buffers, segment, &blocks, wait)?;
         match reading.pick(&blocks, &range, max_bytes)? {

@@ -41,7 +41,7 @@ use std::sync::Arc;
 /// Bytes rewritten at once.
 const REWRITE_BYTES: usize = 1024 * 1024;
 /// The writer stops at the limit when it looks, and may have a write under way.
-pub(super) const UNSYNCED_TAIL_BYTES_MAX: u64 = 2 * limits::UNSYNCED_BYTES_MAX;
+pub(super) const UNSYNCED_TAIL_BYTES_MAX: u64 = 2 * limits::UNSYNCED_BYTES_MAX + limits::BATCH_BYTES_HARD_MAX as u64;
 
 /// What the checkpoint knows of a partition when its log is opened.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +146,7 @@ fn open_clean(resources: &Resources, dir: &Path, known: &Known) -> Option<Recove
     let PartitionState { durable, log_start_offset, sealed } = &known.state;
     let point = match durable {
         _ if known.trust != Trust::Clean => return None,
-        Some(point) if point.clean => *point,
+        Some(point) if point.clean && *log_start_offset <= point.offset => *point,
         // Nothing was ever appended.
         None if sealed.is_empty() && *log_start_offset == 0 && !resources.disk().exists(dir) => {
             DurablePoint { clean: true, ..DurablePoint::default() }
@@ -437,6 +437,10 @@ impl Recovery<'_> {
             active.remove_footer()?;
         }
         snapshot::remove_above(disk, self.dir, self.expected)?;
+        if !segments.is_empty() {
+            // Gone for good before others take their offsets.
+            disk.sync_dir(self.dir).map_err(|e| Error::io("sync", self.dir, e))?;
+        }
         let durable = DurablePoint {
             offset: self.expected,
             segment_base: active.as_ref().map_or(self.expected, |active| active.base),

@@ -91,7 +91,8 @@ impl Segment {
             return Ok(file.clone());
         }
         // Not under the lock: two may open it, and one of the two files is closed again.
-        let opened = self.files.disk().open(&self.path, OpenMode::ReadWrite);
+        // Not made again: if it was removed meanwhile, whoever reads looks at the new list of segments.
+        let opened = self.files.disk().open(&self.path, OpenMode::Existing);
         let opened = opened.map_err(|e| Error::io("open", &self.path, e))?;
         let file = self.file.lock().get_or_insert_with(|| opened.clone()).clone();
         if Arc::ptr_eq(&file, &opened) {
@@ -212,6 +213,13 @@ impl Segment {
         self.with_footer(|_| ())?;
         self.footer.write().as_mut().map(f).expect("nobody forgets the footer of an active segment");
         Ok(())
+    }
+
+    /// What is wrong with a segment whose footer speaks of less than all of it.
+    pub(super) fn incomplete(&self, footer: &Footer) -> Option<Error> {
+        let place = Place { offset: footer.next_offset, position: footer.log_bytes };
+        let is_whole = footer.log_bytes == self.len();
+        (!is_whole).then(|| self.corrupt(place, "the batches from there on cannot be read".into()))
     }
 
     /// The footer from its file. One that is missing or does not fit the segment is made again from the batches, which

@@ -139,7 +139,9 @@ impl PartitionLog {
     /// Makes everything durable, leaves beside the log what the next open would have to work out, and says for the
     /// checkpoint that it was closed in order. No ticket may be out.
     pub fn close(mut self) -> Result<Vec<Change>> {
-        assert!(!self.syncing, "a ticket is out");
+        if self.syncing {
+            return Err(Error::Fenced { why: "the log was closed while it was synced".into() });
+        }
         let mut changes = self.sync()?;
         if self.is_untouched() {
             return Ok(changes);
@@ -164,7 +166,9 @@ impl PartitionLog {
 
     /// Whether it is as it was when it was opened after a clean close.
     fn is_untouched(&self) -> bool {
-        self.state.is_none() && self.durable.clean
+        // A write that failed has no state either.
+        let is_as_it_was = self.durable.clean && self.durable.offset == self.end() && self.refusal.is_none();
+        self.state.is_none() && is_as_it_was
     }
 
     /// Writes the active segment's footer and a snapshot of the state. Both can be made again, so a failure is told

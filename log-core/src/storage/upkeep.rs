@@ -84,6 +84,9 @@ impl PartitionLog {
         }
         let source = |segment: &Arc<Segment>| {
             let footer = segment.with_footer(Clone::clone)?;
+            if let Some(damage) = segment.incomplete(&footer) {
+                return Err(damage);
+            }
             Ok(Source { path: segment.path.clone(), footer })
         };
         let sources = self.sealed_segments().iter().map(source).collect::<Result<Vec<_>>>()?;

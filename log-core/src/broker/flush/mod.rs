@@ -68,6 +68,8 @@ pub(super) struct Shared {
     /// The checkpoint was written to since it was synced.
     checkpoint_dirty: AtomicBool,
     shards: OnceLock<Weak<Shards>>,
+    /// The logs are being closed: no more rounds begin.
+    closing: AtomicBool,
     /// Why nothing is synced any more.
     failed: OnceLock<Error>,
 }
@@ -125,6 +127,7 @@ impl Flusher {
             book: Mutex::new(Book { checkpoint, bytes: 0 }),
             checkpoint_dirty: AtomicBool::new(false),
             shards: OnceLock::new(),
+            closing: AtomicBool::new(false),
             failed: OnceLock::new(),
         });
         let flusher = Self { shared, threads: Mutex::default() };
@@ -219,7 +222,9 @@ impl Flusher {
     ///
     /// A checkpoint that was closed is believed without a look at the files. So it is not closed after a failed sync, nor
     /// if a log was not closed (`None`) or its changes could not be appended: then the next open recovers as after a crash.
-    pub(super) fn close(&self, close_logs: impl FnOnce() -> Option<Changes>, make_room: impl FnOnce() -> bool) {
+    pub(super) fn close(&self, close_logs: impl FnOnce() -> Option<Changes>, make_room: impl Fn() -> bool) {
+        // Whoever still appends is synced by the closing of its log.
+        self.shared.closing.store(true, Ordering::Release);
         self.stop();
         let Some(changes) = close_logs().filter(|_| self.failed().is_none()) else { return };
         let checkpoint = &mut self.shared.book.lock().checkpoint;
@@ -227,7 +232,11 @@ impl Flusher {
             Err(Error::DiskFull { .. }) if make_room() => checkpoint.append(&changes),
             other => other,
         };
-        if let Err(error) = appended.and_then(|()| checkpoint.close()) {
+        let closed = appended.and_then(|()| match checkpoint.close() {
+            Err(Error::DiskFull { .. }) if make_room() => checkpoint.close(),
+            other => other,
+        });
+        if let Err(error) = closed {
             tracing::warn!(%error, "the checkpoint was not closed; the next open recovers as after a crash");
         }
     }
@@ -258,6 +267,9 @@ impl Shared {
     /// Says that a partition has bytes to sync, within that time.
     pub(super) fn dirty(&self, partition: Arc<Partition>, within: Duration) {
         let lane = if partition.flush.is_durable() { &self.now } else { &self.later };
+        if self.closing.load(Ordering::Acquire) {
+            return;
+        }
         let due = if within.is_zero() { Instant::default() } else { self.clock.instant() + within };
         let (inline, wakes) = {
             let mut state = lane.state.lock();
@@ -273,8 +285,10 @@ impl Shared {
 
     /// Runs a round over what is due, if there is any.
     fn run_due(&self, lane: &Lane) {
-        let due = lane.state.lock().take_due(self.clock.instant());
-        self.round(due);
+        if !self.closing.load(Ordering::Acquire) {
+            let due = lane.state.lock().take_due(self.clock.instant());
+            self.round(due);
+        }
     }
 
     /// A lane's thread.
@@ -354,6 +368,10 @@ impl Shared {
                     let key = |change| (partition.topic_id, partition.name.partition, change);
                     changes.extend(of_log.into_iter().map(key));
                     synced += bytes;
+                }
+                // The topic was deleted meanwhile, with its files: nobody waits for them.
+                Err(_) if matches!(partition.failed(), Some(Error::UnknownTopic { .. })) => {
+                    partition.finish_sync(ticket, Ok(()));
                 }
                 Err(error) => failures.push((partition, ticket, error)),
             }

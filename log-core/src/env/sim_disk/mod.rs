@@ -216,7 +216,11 @@ impl Disk for SimDisk {
         self.call(Call::Open, what, |state| {
             let inode = match state.file(path) {
                 Ok(_) if mode == OpenMode::CreateNew => return Err(io::ErrorKind::AlreadyExists.into()),
-                Err(e) if e.kind() == io::ErrorKind::NotFound && mode != OpenMode::Read => state.create(path)?,
+                Err(e)
+                    if e.kind() == io::ErrorKind::NotFound && !matches!(mode, OpenMode::Read | OpenMode::Existing) =>
+                {
+                    state.create(path)?
+                }
                 found => found?,
             };
             Ok(SimFile::new(self, state, inode, path, false) as Arc<dyn File>)
