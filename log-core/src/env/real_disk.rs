@@ -81,7 +81,7 @@ impl Disk for RealDisk {
 
     #[cfg(target_os = "linux")]
     fn sync_all(&self, dir: &Path) -> io::Result<()> {
-        if !SYNCS_ALL.contains(&rustix::fs::statfs(or_here(dir))?.f_type.into()) {
+        if !SYNCS_ALL.contains(&rustix::fs::statfs(or_here(dir))?.f_type) {
             return Err(io::ErrorKind::Unsupported.into());
         }
         // Not retried when a signal interrupts it: like any failed sync, that proves nothing.
