@@ -66,6 +66,7 @@ fn conforms(disk: &dyn Disk, root: &Path) {
     let lock = disk.lock(&root.join("LOCK")).unwrap();
     assert_eq!(disk.lock(&root.join("LOCK")).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     drop(lock);
+    assert_eq!(disk.len_of(&root.join("LOCK")).unwrap(), 0, "it names nobody");
     drop(disk.lock(&root.join("LOCK")).unwrap());
 
     disk.open(&dir.join("again"), OpenMode::ReadWrite).unwrap();

@@ -33,7 +33,20 @@ pub struct RealDisk {
 }
 
 #[derive(Debug)]
-struct RealFile(fs::File);
+struct RealFile {
+    file: fs::File,
+    /// Whether the file names the process that has it locked, for as long as it does.
+    is_lock: bool,
+}
+
+impl Drop for RealFile {
+    fn drop(&mut self) {
+        if self.is_lock {
+            // The id of a process that is over helps nobody; it may stay.
+            let _ = self.file.set_len(0);
+        }
+    }
+}
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
@@ -45,7 +58,7 @@ impl Disk for RealDisk {
             OpenMode::ReadWrite => options.write(true).create(true),
             OpenMode::CreateNew => options.write(true).create_new(true),
         };
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        Ok(Arc::new(RealFile { file: options.open(path)?, is_lock: false }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -111,7 +124,7 @@ impl Disk for RealDisk {
         self.handle_of(path.parent().unwrap_or(path))?;
         file.set_len(0)?;
         file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
-        Ok(Arc::new(RealFile(file)))
+        Ok(Arc::new(RealFile { file, is_lock: true }))
     }
 }
 
@@ -131,7 +144,7 @@ impl File for RealFile {
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buf.len() {
-            match self.0.read_at(&mut buf[done..], position + done as u64) {
+            match self.file.read_at(&mut buf[done..], position + done as u64) {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -144,7 +157,7 @@ impl File for RealFile {
     #[cfg(target_os = "linux")]
     fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
         use rustix::io::{ReadWriteFlags, preadv2};
-        match preadv2(&self.0, &mut [io::IoSliceMut::new(buf)], position, ReadWriteFlags::NOWAIT) {
+        match preadv2(&self.file, &mut [io::IoSliceMut::new(buf)], position, ReadWriteFlags::NOWAIT) {
             Ok(n) => Ok(Some(n)),
             Err(Errno::AGAIN | Errno::INTR | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
             Err(e) => Err(e.into()),
@@ -162,7 +175,7 @@ impl File for RealFile {
         IoSlice::advance_slices(&mut rest, 0); // drops empty parts in front
         while !rest.is_empty() {
             let batch = &rest[..rest.len().min(PARTS_MAX)];
-            match rustix::io::pwritev(&self.0, batch, position) {
+            match rustix::io::pwritev(&self.file, batch, position) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     position += n as u64;
@@ -176,7 +189,7 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     #[cfg(target_os = "linux")]
@@ -185,7 +198,7 @@ impl File for RealFile {
         if len == 0 {
             return Ok(()); // the system call refuses it
         }
-        match rustix::io::retry_on_intr(|| fallocate(&self.0, FallocateFlags::KEEP_SIZE, position, len)) {
+        match rustix::io::retry_on_intr(|| fallocate(&self.file, FallocateFlags::KEEP_SIZE, position, len)) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
             result => Ok(result?),
         }
@@ -197,11 +210,11 @@ impl File for RealFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 }
 

@@ -65,8 +65,8 @@ impl DataDir {
         let lock = match disk.lock(&lock_path) {
             Ok(lock) => lock,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let pid = read_small(&disk, &lock_path).ok().filter(|pid| !pid.is_empty());
-                let pid = pid.unwrap_or_else(|| "unknown".into());
+                let pid = read_small(&disk, &lock_path).ok().filter(|pid| !pid.trim().is_empty());
+                let pid = pid.map_or_else(|| "unknown".into(), |pid| pid.trim().to_owned());
                 return Err(Error::DirectoryInUse { path: root.to_owned(), pid });
             }
             Err(error) => return Err(write_error("lock", lock_path, 0, error)),
@@ -83,10 +83,12 @@ impl DataDir {
             |found| Err(Error::UnsupportedFormat { path: path.clone(), found, supported: FORMAT_VERSION });
         if self.disk.exists(&path) {
             let text = read_small(&self.disk, &path).map_err(|e| Error::io("read", &path, e))?;
-            return match text.strip_prefix(FORMAT_PREFIX) {
-                Some(version) if version == FORMAT_VERSION.to_string() => Ok(()),
-                Some(version) => unsupported(version.to_owned()),
-                None => unsupported(format!("{text:?}")),
+            if text == format_text() {
+                return Ok(());
+            }
+            return match text.trim().strip_prefix(FORMAT_PREFIX) {
+                Some(version) if version != FORMAT_VERSION.to_string() => unsupported(version.to_owned()),
+                _ => unsupported(format!("{text:?}")),
             };
         }
         if self.disk.exists(&self.topics_dir()) || self.disk.exists(&self.meta_dir()) {
@@ -96,7 +98,7 @@ impl DataDir {
         let error = |e| write_error("write", &new, 0, e);
         let file = self.disk.open(&new, OpenMode::ReadWrite).map_err(error)?;
         file.set_len(0).map_err(error)?;
-        let text = format!("{FORMAT_PREFIX}{FORMAT_VERSION}\n");
+        let text = format_text();
         file.write_at(&[IoSlice::new(text.as_bytes())], 0).map_err(error)?;
         file.sync_data().map_err(error)?;
         self.disk.rename(&new, &path).map_err(error)?;
@@ -214,9 +216,14 @@ impl DataDir {
     }
 }
 
-/// The trimmed text of a small file.
+/// All of the format file.
+fn format_text() -> String {
+    format!("{FORMAT_PREFIX}{FORMAT_VERSION}\n")
+}
+
+/// The text of a small file.
 fn read_small(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<String> {
     let mut bytes = [0; SMALL_FILE_BYTES];
     let read = disk.open(path, OpenMode::Read)?.read_at(&mut bytes, 0)?;
-    Ok(String::from_utf8_lossy(&bytes[..read]).trim().to_owned())
+    Ok(String::from_utf8_lossy(&bytes[..read]).into_owned())
 }
