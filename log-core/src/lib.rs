@@ -59,6 +59,7 @@ pub mod format {}
 #[cfg(test)]
 mod golden;
 mod group;
+mod mutants;
 mod open;
 pub mod record;
 pub mod service;

@@ -16,6 +16,7 @@
 //! Invariants: entries grow in offset and position, the first has position 0, timestamps do not decrease. Blocks
 //! begin at the same batches whether a segment is appended to in one go or cut and appended to again.
 
+use crate::mutants::{self, Mutant};
 use crate::record::{BATCH_HEAD_BYTES, BatchHeader};
 use crate::types::{Offset, Timestamp, limits};
 
@@ -154,7 +155,7 @@ impl Index {
     /// A batch at or before the one that holds `offset`.
     pub(super) fn floor(&self, offset: Offset) -> Place {
         let after = self.entries.partition_point(|entry| self.base + i64::from(entry.delta) <= offset);
-        self.place(after.saturating_sub(1))
+        self.place(if mutants::active(Mutant::IndexOffByOne) { after } else { after.saturating_sub(1) })
     }
 
     /// A batch at or before the first one with a timestamp at or after `at`; `None` if no batch has one.

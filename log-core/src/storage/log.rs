@@ -15,6 +15,7 @@ use super::tail_cache::CachedBatch;
 use super::upkeep::Compacted;
 use super::write_error;
 use crate::env::File;
+use crate::mutants::{self, Mutant};
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, ControlRecord, ProducerStamp, stamp_offset};
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicPartition, limits};
 use bytes::Bytes;
@@ -160,7 +161,12 @@ impl PartitionLog {
             damage: report.damage.clone(),
             compacted: Compacted::default(),
         };
-        if !durable.clean && report.damage.is_none() {
+        if report.damage.is_some() {
+            // It stays refused. How far it is stable is to be known, and if that cannot be, nothing is.
+            if log.load_state().is_err() {
+                log.shared.last_stable_offset.store(log_start_offset, Ordering::Release);
+            }
+        } else if !durable.clean {
             // A transaction may be open. A log whose state cannot be known takes no writes.
             let loaded = log.load_state_after(&behind);
             match loaded {
@@ -330,7 +336,7 @@ impl PartitionLog {
         });
         self.resources.tail.append(&self.shared.tail, cached);
         self.shared.log_end_offset.store(end, Ordering::Release);
-        if !self.config.flush.is_durable() {
+        if !self.config.flush.is_durable() || mutants::active(Mutant::AcknowledgeEarly) {
             self.raise_high_watermark(end);
         }
     }
@@ -342,6 +348,9 @@ impl PartitionLog {
             batches.iter().flat_map(|batch| [IoSlice::new(&batch.front), IoSlice::new(&batch.body)]).collect();
         if let Err(error) = file.write_at(&parts, position) {
             let error = write_error("write", &active.path, bytes, error);
+            if mutants::active(Mutant::KeepFailedWrite) {
+                return Err(error);
+            }
             if let Err(second) = file.set_len(position) {
                 let path = active.path.display();
                 let why = format!("{error}, and {path} could not be cut back to {position} bytes: {second}");

@@ -18,6 +18,7 @@
 //! Left out: a bound on transactions that are open at once; their coordinator ends each after its timeout.
 
 use super::transactions::{AbortedTransaction, Unstable};
+use crate::mutants::{self, Mutant};
 use crate::record::{BatchHeader, ControlKind, ControlRecord, ProducerStamp};
 use crate::types::{Error, Offset, Result, Timestamp, TopicPartition, limits};
 use std::collections::BTreeMap;
@@ -117,6 +118,9 @@ impl Producers {
         let same = |batch: &&Remembered| {
             batch.last_sequence == last_sequence && batch.last_offset_delta == header.last_offset_delta
         };
+        if mutants::active(Mutant::ReuseSequence) && batches.iter().any(|batch| same(&batch)) {
+            return Ok(Verdict::Append);
+        }
         if let Some(batch) = batches.iter().find(same) {
             return Ok(Verdict::Duplicate { base_offset: batch.base_offset(), last_offset: batch.last_offset });
         }

@@ -22,6 +22,7 @@ use super::segment::Segment;
 use super::tail_cache::Tail;
 use super::transactions::{AbortedTransaction, collect_overlapping};
 use crate::env::File;
+use crate::mutants::{self, Mutant};
 use crate::record::{BATCH_HEAD_BYTES, BatchHeader, records, verify_crc};
 use crate::types::{Error, LogOffsets, Offset, OffsetRange, Result, Timestamp, TopicPartition};
 use bytes::Bytes;
@@ -455,13 +456,15 @@ pub(super) fn check_block(segment: &Segment, block: &Block, bytes: &[u8]) -> Che
         at = range.end;
         batches.push((range, header));
     }
-    if heads != block.headers_crc {
+    if heads != block.headers_crc && !mutants::active(Mutant::SkipBlockChecksum) {
         let why = format!("the heads of its batches have checksum {heads:08x}, not {:08x}", block.headers_crc);
         return (Vec::new(), damaged(0, block.place.offset, why));
     }
     // The heads are right, and with them the checksum that each batch must have.
     for (number, (range, header)) in batches.iter().enumerate() {
-        if let Err(error) = verify_crc(&bytes[range.clone()]) {
+        if let Err(error) = verify_crc(&bytes[range.clone()])
+            && !mutants::active(Mutant::SkipBatchChecksum)
+        {
             let damage = damaged(range.start, next, error.to_string());
             batches.truncate(number);
             return (batches, damage);

@@ -32,6 +32,7 @@ use super::resources::Resources;
 use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::snapshot;
+use crate::mutants::{self, Mutant};
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
 use crate::types::{Error, Flush, Offset, PartitionIndex, Result, Timestamp, TopicId, limits};
 use std::io::{self, IoSlice};
@@ -332,7 +333,7 @@ impl Recovery<'_> {
         match old {
             Some(old) => (footer.epochs, footer.aborted) = (old.epochs, old.aborted),
             // Headers do not say what a marker has ended; only a replay of the log from before it can tell.
-            None if has_markers => segment.lacks_transactions(),
+            None if has_markers && !mutants::active(Mutant::ForgetAborted) => segment.lacks_transactions(),
             None => {}
         }
         segment.set_footer(footer.clone());
@@ -343,6 +344,9 @@ impl Recovery<'_> {
     /// Whether what is wrong lies where nothing may be wrong. `behind` begins with the segment that it is in.
     fn is_damage(&self, bad: &Bad, behind: &[Arc<Segment>]) -> Result<bool> {
         let Some(point) = self.durable() else { return a_valid_batch_follows(bad, behind) };
+        if mutants::active(Mutant::CutBelowDurablePoint) {
+            return Ok(false);
+        }
         if point.is_above(bad.segment_base, bad.place) {
             return Ok(true);
         }
@@ -390,7 +394,7 @@ impl Recovery<'_> {
                 continue;
             }
             let from = durable.filter(|point| point.segment_base == segment.base).map_or(0, |point| point.position);
-            if self.config.flush != Flush::Os {
+            if self.config.flush != Flush::Os && !mutants::active(Mutant::RecoverWithoutRewriting) {
                 rewrite(segment, from)?;
             }
             segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
@@ -436,7 +440,9 @@ impl Recovery<'_> {
         if let Some(active) = &active {
             active.remove_footer()?;
         }
-        snapshot::remove_above(disk, self.dir, self.expected)?;
+        if !mutants::active(Mutant::KeepStaleSnapshots) {
+            snapshot::remove_above(disk, self.dir, self.expected)?;
+        }
         if !segments.is_empty() {
             // Gone for good before others take their offsets.
             disk.sync_dir(self.dir).map_err(|e| Error::io("sync", self.dir, e))?;

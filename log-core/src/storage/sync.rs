@@ -3,6 +3,7 @@
 use super::checkpoint::{Change, DurablePoint, SealedSegment};
 use super::log::{Names, PartitionLog, sealed_changes};
 use crate::env::{Disk, File};
+use crate::mutants::{self, Mutant};
 use crate::types::{Error, Offset, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ impl SyncTicket {
 
     /// The first half of [`SyncTicket::run`]: the bytes. One sync of the whole file system does the same for many logs.
     pub fn run_files(&self) -> Result<()> {
+        if mutants::active(Mutant::SkipFileSync) {
+            return Ok(());
+        }
         for (path, file) in &self.files {
             file.sync_data().map_err(|e| Error::io("sync", path, e))?;
         }
@@ -39,6 +43,9 @@ impl SyncTicket {
 
     /// The second half: the names.
     pub fn run_names(&self) -> Result<()> {
+        if mutants::active(Mutant::ForgetDirectorySync) {
+            return Ok(());
+        }
         self.dirs.iter().try_for_each(|dir| self.disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e)))
     }
 
@@ -102,6 +109,10 @@ impl PartitionLog {
         assert!(self.syncing && ticket.upto.offset >= self.durable.offset, "a ticket is finished once, by its log");
         self.syncing = false;
         if let Err(error) = result {
+            if mutants::active(Mutant::RetryFailedSync) {
+                (self.dirty, self.names) = (ticket.files, Names::OnTheWay);
+                return Err(error);
+            }
             let fenced = Error::Fenced { why: format!("a sync failed: {error}") };
             self.refusal = Some(fenced.clone());
             // What was appended while it ran is not synced either.
@@ -159,7 +170,8 @@ impl PartitionLog {
                 has_snapshot
             }
         };
-        let in_transaction = self.shared.last_stable_offset.load(Ordering::Relaxed) < self.end();
+        let in_transaction = self.shared.last_stable_offset.load(Ordering::Relaxed) < self.end()
+            && !mutants::active(Mutant::CloseInTransaction);
         changes.push(Change::Durable(self.point(has_snapshot && !in_transaction)));
         Ok(changes)
     }

@@ -5,17 +5,21 @@ mod doctor;
 mod faults;
 mod format;
 mod model;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod repair;
 mod replay;
+mod rot;
 mod sequences;
 mod simulation;
 mod transactions;
+mod truncation;
 mod upkeep;
 
 use super::*;
 use crate::env::{Disk, SimDisk};
 use crate::record::{BatchBuilder, Compression, ProducerStamp, Record, StoredRecord, records};
-use crate::types::{Flush, Offset, Result, Timestamp, TopicId, TopicName, TopicPartition, limits};
+use crate::types::{Flush, LogOffsets, Offset, Result, Timestamp, TopicId, TopicName, TopicPartition, limits};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

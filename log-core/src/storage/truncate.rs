@@ -14,6 +14,7 @@ use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::snapshot;
 use crate::env::Disk;
+use crate::mutants::{self, Mutant};
 use crate::types::{Error, Offset, Result};
 use std::io;
 use std::path::PathBuf;
@@ -98,7 +99,8 @@ impl PartitionLog {
         let upto = offset.min(self.durable.offset).min(self.durable_snapshot(offset).unwrap_or(0));
         // A segment ends where the next begins.
         let gone = segments.windows(2).take_while(|pair| pair[1].base <= upto).count();
-        let mut changes = vec![Change::LogStart(offset)];
+        let start = if mutants::active(Mutant::ForgetLogStart) { 0 } else { offset };
+        let mut changes = vec![Change::LogStart(start)];
         if gone > 0 {
             changes.push(Change::Segments { from: 0, to: segments[gone].base, with: Vec::new() });
             self.sealed.retain(|segment| segment.base >= segments[gone].base);
@@ -145,11 +147,15 @@ impl PartitionLog {
         // nothing counts as stable until that is known.
         let start = self.shared.log_start_offset.fetch_min(place.offset, Ordering::AcqRel).min(place.offset);
         self.shared.last_stable_offset.store(start, Ordering::Release);
-        self.shared.high_watermark.fetch_min(place.offset, Ordering::AcqRel);
+        if !mutants::active(Mutant::KeepHighWatermark) {
+            self.shared.high_watermark.fetch_min(place.offset, Ordering::AcqRel);
+        }
         self.shared.log_end_offset.store(place.offset, Ordering::Release);
         self.shared.tail.clear();
         *self.shared.segments.write() = Arc::new(segments[..keep].to_vec());
-        self.shared.truncations.fetch_add(1, Ordering::SeqCst);
+        if !mutants::active(Mutant::ForgetTruncation) {
+            self.shared.truncations.fetch_add(1, Ordering::SeqCst);
+        }
 
         self.refusal = Some(Error::Fenced { why: "a truncation has not been finished".into() });
         // Whoever leads next says in which epoch.
@@ -181,7 +187,9 @@ impl PartitionLog {
 
     fn cut(&mut self, truncation: &Truncation) -> Result<()> {
         let disk = self.resources.disk().clone();
-        snapshot::remove_above(&disk, &self.dir, truncation.point.offset)?;
+        if !mutants::active(Mutant::KeepStaleSnapshots) {
+            snapshot::remove_above(&disk, &self.dir, truncation.point.offset)?;
+        }
         // From the last to the first, so that a crash leaves no hole.
         let removed: Vec<_> = truncation.removed.iter().rev().cloned().collect();
         Deletion::new(&disk, &removed, Vec::new()).run()?;

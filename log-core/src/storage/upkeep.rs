@@ -17,6 +17,7 @@ use super::retention::{Retention, SegmentFacts, age_from, log_start_after};
 use super::segment::Segment;
 use super::truncate::Deletion;
 use super::{Change, SealedSegment};
+use crate::mutants::{self, Mutant};
 use crate::types::{Offset, Result, Timestamp};
 use std::sync::Arc;
 
@@ -75,7 +76,9 @@ impl PartitionLog {
             return Ok(None);
         }
         let last = self.compacted.last;
-        let stable_to = self.settled_to().min(self.offsets().last_stable_offset);
+        let stable =
+            if mutants::active(Mutant::CompactUnstable) { Offset::MAX } else { self.offsets().last_stable_offset };
+        let stable_to = self.settled_to().min(stable);
         // Without a look into any file: a segment ends where the next begins.
         let settled = self.shared.segments().iter().map(|segment| segment.base).filter(|base| *base <= stable_to).max();
         let is_due = last.and_then(|last| last.next_horizon).is_some_and(|horizon| horizon <= now);

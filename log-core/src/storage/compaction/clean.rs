@@ -13,6 +13,7 @@
 use super::super::transactions::AbortedTransaction;
 use super::keys::KeyMap;
 use super::transactions::{Marker, Transactions};
+use crate::mutants::{self, Mutant};
 use crate::record::{Batch, BatchHeader, ControlRecord, StoredRecord, rebuild, records_from};
 use crate::types::{Offset, Result, Timestamp};
 use std::collections::HashMap;
@@ -61,7 +62,8 @@ impl Cleaner {
     /// Cleans the next batch; `is_last` if the segment ends with it. Checks the checksum of what it decodes.
     pub(super) fn clean(&mut self, batch: &Batch, is_last: bool) -> Result<Cleaned> {
         let header = &batch.header;
-        let is_needed = is_last || self.rules.last_of_producers.get(&header.producer_id) == Some(&header.last_offset());
+        let is_needed = (is_last && !mutants::active(Mutant::DropLastBatch))
+            || self.rules.last_of_producers.get(&header.producer_id) == Some(&header.last_offset());
         let cleaned = if header.is_control { self.control(batch, is_needed)? } else { self.records(batch, is_needed)? };
         let horizon = match &cleaned {
             Cleaned::Same => header.delete_horizon(),
@@ -81,7 +83,8 @@ impl Cleaner {
         if header.last_offset() >= *covered_to {
             return Ok(Cleaned::Same);
         }
-        let tombstones_stay = header.delete_horizon().is_none_or(|horizon| *now < horizon);
+        let tombstones_stay =
+            header.delete_horizon().is_none_or(|horizon| *now < horizon) && !mutants::active(Mutant::DropTombstones);
         let stays = |record: &StoredRecord| {
             let is_superseded = record.key.as_ref().is_some_and(|key| keys.is_superseded(key, record.offset));
             !is_aborted && !is_superseded && (record.value.is_some() || record.key.is_none() || tombstones_stay)

@@ -4,6 +4,7 @@
 //! of the memory for short keys, and trusts the hash.) When the budget is used up the map takes no new key: the pass then
 //! ends there and the next one goes on.
 
+use crate::mutants::{self, Mutant};
 use crate::types::Offset;
 use std::collections::HashMap;
 
@@ -42,7 +43,7 @@ impl KeyMap {
 
     /// Whether a later record of the key is known.
     pub(super) fn is_superseded(&self, key: &[u8], offset: Offset) -> bool {
-        self.latest.get(key).is_some_and(|latest| *latest > offset)
+        self.latest.get(key).is_some_and(|latest| *latest > offset || mutants::active(Mutant::CompactNewest))
     }
 }
 

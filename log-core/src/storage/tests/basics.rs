@@ -95,3 +95,6 @@ fn a_close_that_was_prepared_leaves_the_same() {
         assert_eq!(prepared.1, plain.1);
     }
 }
+
+#[cfg(feature = "mutants")]
+pub(super) const CHECKS: &[super::mutants::Check] = &[("a log on a disk", a_log_on_the_simulated_disk)];

@@ -341,3 +341,32 @@ fn a_segment_left_empty_by_a_full_disk_keeps_what_is_synced_into_it() {
         assert_eq!(values(&Opened::on(&disk, 100).log.reader()), ["a", "c"], "seed {seed}");
     }
 }
+
+/// A sync fails, which leaves what was written in memory alone; the process ends and another finds it there.
+#[test]
+fn what_a_failed_sync_has_left_in_memory_is_durable_when_it_is_served() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 1 << 20);
+    opened.append(&batch(&["durable"])).unwrap();
+    opened.sync().unwrap();
+    opened.append(&batch(&["in memory"])).unwrap();
+    disk.fail_sync_after(0);
+    opened.log.sync().unwrap_err();
+    drop(opened);
+    let opened = Opened::on(&disk, 1 << 20);
+    assert_eq!(values(&opened.log.reader()), ["durable", "in memory"]);
+    for seed in 0..16 {
+        let after = Opened::on(&disk.crash(seed), 1 << 20);
+        assert_eq!(values(&after.log.reader()), ["durable", "in memory"], "seed {seed}");
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub(super) const CHECKS: &[super::mutants::Check] = &[
+    ("a failed write", a_failed_write_changes_nothing),
+    ("a failed sync fences", a_failed_sync_fences_and_is_not_tried_again),
+    ("a failed sync, another process", what_a_failed_sync_has_left_in_memory_is_durable_when_it_is_served),
+    ("a lost end is damage", a_lost_end_is_damage_too),
+    ("power cuts", a_power_cut_in_any_disk_call_loses_nothing_durable),
+    ("flipped bits of segments", a_flipped_bit_is_never_served_and_never_cut),
+];

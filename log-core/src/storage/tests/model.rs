@@ -160,3 +160,9 @@ fn a_batch_that_is_sent_again_is_answered_with_its_first_place() {
     assert_eq!(send(&mut opened, 0, 16, 1).unwrap_err().code(), "TW0107");
     assert!(!send(&mut opened, 1, 1, 1).unwrap().duplicate);
 }
+
+#[cfg(feature = "mutants")]
+pub(super) const CHECKS: &[super::mutants::Check] = &[
+    ("a batch that is sent again", a_batch_that_is_sent_again_is_answered_with_its_first_place),
+    ("any history", any_history_keeps_what_was_durable_and_invents_nothing),
+];

@@ -81,3 +81,21 @@ fn what_was_aborted_is_known_after_any_end() {
         assert_eq!((aborted(&opened), opened.log.offsets()), before, "seed {seed}, closed in order");
     }
 }
+
+#[test]
+fn a_log_that_was_closed_in_a_transaction_opens_in_it() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 300);
+    opened.append(&batch(&["before"])).unwrap();
+    let first = opened.append(&transactional(1, 0, "open")).unwrap().base_offset;
+    opened.append(&batch(&["behind"])).unwrap();
+    opened.close().unwrap();
+    let opened = Opened::on(&disk, 300);
+    assert_eq!(opened.log.offsets().last_stable_offset, first);
+}
+
+#[cfg(feature = "mutants")]
+pub(super) const CHECKS: &[super::mutants::Check] = &[
+    ("closed in a transaction", a_log_that_was_closed_in_a_transaction_opens_in_it),
+    ("aborted transactions after any end", what_was_aborted_is_known_after_any_end),
+];

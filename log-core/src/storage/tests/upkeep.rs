@@ -259,3 +259,57 @@ fn retention_by_age_counts_from_the_append() {
     assert_eq!(start(NOW + minute * 5), 2);
     assert_eq!(start(NOW + minute * 600), 7, "all but the active one");
 }
+
+#[test]
+fn a_tombstone_stays_until_its_time_is_over() {
+    let disk = SimDisk::default();
+    let (mut opened, mut story) = (Opened::on(&disk, 300), Story::default());
+    story.append(&mut opened, &[("t", Some("value"))]).unwrap();
+    story.append(&mut opened, &[("t", None)]).unwrap();
+    let values = |opened: &Opened| {
+        let found = found(&opened.log.reader()).into_iter().filter(|(_, key, _)| key == "t");
+        found.map(|(_, _, value)| value).collect::<Vec<_>>()
+    };
+    story.rounds(&mut opened, 5).unwrap();
+    assert!(opened.compact(NOW).unwrap() > 0);
+    assert_eq!(values(&opened), [None], "whoever has the value is to learn that it is gone");
+    story.rounds(&mut opened, 5).unwrap();
+    assert!(opened.compact(LATER).unwrap() > 0);
+    assert_eq!(values(&opened), [None; 0]);
+    opened.close().unwrap();
+    assert_eq!(super::doctor::look(&disk), []);
+}
+
+#[test]
+fn a_compaction_stops_at_an_open_transaction() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 300);
+    let kept = (0, "a".to_owned(), Some("kept".to_owned()));
+    opened.append(&put(&[("a", Some("kept"))])).unwrap();
+    let fill = |opened: &mut Opened| {
+        for n in 0..6 {
+            opened.append(&put(&[(&format!("filler {n}"), Some("a rather long value"))])).unwrap();
+        }
+        opened.sync().unwrap();
+    };
+    fill(&mut opened);
+    let stamp = ProducerStamp { producer_id: 1, producer_epoch: 0, base_sequence: 0 };
+    let mut builder = BatchBuilder::new(Compression::None).stamp(stamp).transactional();
+    let (key, value) = (Some(Bytes::from("a")), Some(Bytes::from("perhaps aborted")));
+    builder.push(&Record { key, value, timestamp: NOW, ..Record::default() });
+    opened.append(&builder.finish()).unwrap();
+    fill(&mut opened);
+    for now in [NOW, LATER] {
+        opened.compact(now).unwrap();
+        assert!(found(&opened.log.reader()).contains(&kept), "it may be the last one of its key");
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub(super) const CHECKS: &[super::mutants::Check] = &[
+    ("a tombstone stays", a_tombstone_stays_until_its_time_is_over),
+    ("compaction stops at an open transaction", a_compaction_stops_at_an_open_transaction),
+    ("what was deleted does not come back", what_was_deleted_during_a_compaction_does_not_come_back),
+    ("nothing that is not durable is compacted", nothing_that_is_not_durable_is_compacted_or_deleted),
+    ("power cuts during compaction", a_power_cut_in_any_disk_call_keeps_the_last_value_of_each_key),
+];

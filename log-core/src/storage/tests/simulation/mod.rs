@@ -27,6 +27,9 @@ mod model;
 mod runner;
 mod world;
 
+#[cfg(feature = "mutants")]
+pub(super) use runner::run_seed;
+
 /// What a check says: why something that must hold does not.
 type Checked<T = ()> = std::result::Result<T, String>;
 
