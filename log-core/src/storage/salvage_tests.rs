@@ -82,12 +82,14 @@ proptest! {
         }).collect();
         let known = with_footer.then(|| Arc::new(footer.clone()));
         let salvaged = salvage(&file_of(&bytes), BASE, footer.generation, bytes.len() as u64, known, Some(footer.next_offset));
-        prop_assert_eq!(salvaged.damages.is_empty(), harmed.is_empty());
-        let kept = kept(&salvaged, &bytes);
         let only_epochs = |n: usize| {
             let (from, to) = (places[n].position as usize, places[n + 1].position as usize);
             (from..to).all(|at| bytes[at] == intact[at] || (at - from) / 4 == 3)
         };
+        // Without a footer an epoch that is wrong may be in order.
+        let is_certain = with_footer || !harmed.iter().copied().all(only_epochs);
+        prop_assert!(salvaged.damages.is_empty() == harmed.is_empty() || !is_certain);
+        let kept = kept(&salvaged, &bytes);
         for (n, place) in places[..records.len()].iter().enumerate() {
             let (from, to) = (place.position as usize, places[n + 1].position as usize);
             let found = kept.iter().find(|(offset, _)| *offset == place.offset);
