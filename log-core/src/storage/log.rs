@@ -171,7 +171,11 @@ impl PartitionLog {
             let loaded = log.load_state_after(&behind);
             match loaded {
                 Ok(()) => log.seal_recovered(&unsealed),
-                Err(error) => log.refusal = Some(error),
+                Err(error) => {
+                    log.refusal = Some(error);
+                    let start = log.shared.log_start_offset.load(Ordering::Relaxed);
+                    log.shared.last_stable_offset.store(start, Ordering::Release);
+                }
             }
         }
         Ok((log, report))
@@ -266,6 +270,9 @@ impl PartitionLog {
         {
             return Ok(Appended { base_offset, last_offset, duplicate: true });
         }
+        if group.batches.is_empty() && self.active.as_ref().is_none_or(|active| active.len() == 0) {
+            state.roll();
+        }
         let aborted = state.apply(&header, control, now);
         if let (Some(aborted), Some(active)) = (aborted, &self.active) {
             active.update_footer(|footer| footer.aborted.push(aborted))?;
@@ -357,12 +364,18 @@ impl PartitionLog {
                 self.refusal = Some(Error::Fenced { why });
             }
             self.reserved = 0;
+            // Nor may the next sync leave it to chance whether it is cut off.
+            self.mark_dirty(active, file);
             return Err(error);
         }
+        self.mark_dirty(active, file);
+        Ok(())
+    }
+
+    fn mark_dirty(&mut self, active: &Segment, file: Arc<dyn File>) {
         if self.dirty.last().is_none_or(|(path, _)| *path != active.path) {
             self.dirty.push((active.path.clone(), file));
         }
-        Ok(())
     }
 
     /// Reserves room ahead of a busy segment, so that a sync need not find it: fewer slow ones. A quiet one takes none.

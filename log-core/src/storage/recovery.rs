@@ -384,7 +384,7 @@ impl Recovery<'_> {
         let above =
             |point: DurablePoint| point.offset < self.expected || active.is_some_and(|base| base != point.segment_base);
         // Without a point not even the names of an empty log need be durable.
-        let is_known = self.known.state.durable.is_some() || self.walked.is_empty();
+        let is_known = self.known.state.durable.is_some_and(|point| point.offset > 0) || self.walked.is_empty();
         if is_known && !was_cut && !durable.is_none_or(above) {
             return Ok(());
         }
@@ -394,7 +394,9 @@ impl Recovery<'_> {
                 continue;
             }
             let from = durable.filter(|point| point.segment_base == segment.base).map_or(0, |point| point.position);
-            if self.config.flush != Flush::Os && !mutants::active(Mutant::RecoverWithoutRewriting) {
+            // Nobody was told that what is not synced is safe, so there is a limit to what is done for it.
+            let is_little = self.config.flush != Flush::Os || segment.len() - from <= UNSYNCED_TAIL_BYTES_MAX;
+            if is_little && !mutants::active(Mutant::RecoverWithoutRewriting) {
                 rewrite(segment, from)?;
             }
             segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
@@ -482,7 +484,8 @@ fn rewrite(segment: &Arc<Segment>, from: u64) -> Result<()> {
             .map_err(|e| super::write_error("write", &segment.path, read as u64, e))?;
         position += read as u64;
     }
-    Ok(())
+    // What was cut off behind it may come back in the same way.
+    file.set_len(end).map_err(|e| Error::io("cut", &segment.path, e))
 }
 
 /// Calls `each` with the bytes of every segment of `behind`, from the bad place on, until it returns true.

@@ -58,9 +58,6 @@ impl PartitionLog {
             self.release_reserved(&full);
             self.write_footer_of(&full, base);
             full.seal();
-            if let Some(state) = &mut self.state {
-                state.roll();
-            }
             self.sealed.push(SealedSegment {
                 base: full.base,
                 generation: full.generation,
@@ -166,7 +163,8 @@ impl PartitionLog {
         }
         // Sealed ones learn it when somebody asks, unless they were just found.
         let unknowing = segments.iter().find(|segment| segment.is_known_to_lack_transactions());
-        let (end, from) = (self.end(), unknowing.map_or(self.end(), |segment| segment.base));
+        let end = self.end();
+        let from = unknowing.map_or(end, |segment| snapshots_before(segment));
         let state = replay_to(self.resources.disk(), &self.dir, &segments, from, end)?;
         self.take_state(state);
         Ok(())
@@ -180,10 +178,18 @@ impl PartitionLog {
         let log_start = self.shared.log_start_offset.load(Ordering::Relaxed);
         let knows = |snapshots: Vec<Offset>| snapshots.last().is_some_and(|newest| *newest >= start);
         if !behind.is_empty() && !knows(snapshot::sync(&disk, &self.dir, log_start)?) {
-            let state = replay_to(&disk, &self.dir, behind, start, start)?;
-            let (path, file) = snapshot::write(&disk, &self.dir, &State { next_offset: start, ..state })?;
-            file.sync_data().map_err(|e| Error::io("sync", path, e))?;
-            disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))?;
+            match replay_to(&disk, &self.dir, behind, start, start) {
+                Ok(state) => {
+                    let (path, file) = snapshot::write(&disk, &self.dir, &State { next_offset: start, ..state })?;
+                    file.sync_data().map_err(|e| Error::io("sync", path, e))?;
+                    disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))?;
+                }
+                // It was deleted before it was durable, or is damaged; nobody reads it any more.
+                Err(Error::Corrupt { path, why, .. }) => {
+                    tracing::warn!(path = %path.display(), %why, "a deleted segment cannot be asked for producers");
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.load_state()?;
         behind.iter().try_for_each(|segment| layout::remove(&self.resources, segment))
@@ -213,21 +219,37 @@ impl PartitionLog {
     }
 }
 
+/// Up to where a snapshot says what was aborted in a segment, itself or because it can be replayed from there.
+fn snapshots_before(segment: &Segment) -> Offset {
+    let next_offset = segment.with_footer_cached(|footer| footer.next_offset).unwrap_or(segment.base);
+    if segment.generation > 0 { segment.base } else { next_offset }
+}
+
 /// The state at `end`: from the newest snapshot at or below `from` and the batches behind it. The segments that are walked
 /// learn what was aborted in them.
 fn replay_to(disk: &Arc<dyn Disk>, dir: &Path, segments: &[Arc<Segment>], from: Offset, end: Offset) -> Result<State> {
-    let (snapshot, damaged) = snapshot::load_newest(disk, dir, from.min(end))?;
+    let (mut snapshot, mut damaged) = snapshot::load_newest(disk, dir, from.min(end))?;
+    if snapshot.is_none() && segments.first().is_some_and(|first| first.base > 0) {
+        // Producers that only a later one knows count for more than what was aborted before it.
+        (snapshot, damaged) = snapshot::load_newest(disk, dir, end)?;
+    }
     for error in damaged {
         tracing::error!(%error, "a snapshot is damaged; the log is read instead");
     }
     let mut state = snapshot.unwrap_or_default();
     let first = segments.partition_point(|segment| segment.base <= state.next_offset).saturating_sub(1);
+    if let Some(before) = first.checked_sub(1).map(|before| &segments[before])
+        && segments[first].base == state.next_offset
+        && before.generation == 0
+    {
+        // It was written when that one ended.
+        before.learn_transactions(&state.aborted)?;
+    }
     for segment in &segments[first..] {
-        if segment.base >= state.next_offset {
-            state.roll();
-        }
         replay(segment, &mut state, end)?;
-        segment.learn_transactions(&state.aborted)?;
+        // Those of the segment before are kept while this one is empty.
+        let is_begun = state.next_offset > segment.base;
+        segment.learn_transactions(if is_begun { &state.aborted } else { &[] })?;
     }
     if segments.is_empty() {
         // All of it was deleted.
@@ -240,7 +262,7 @@ fn replay_to(disk: &Arc<dyn Disk>, dir: &Path, segments: &[Arc<Segment>], from: 
 pub(super) fn learn_transactions(segments: &[Arc<Segment>]) -> Result<()> {
     let Some(last) = segments.last() else { return Ok(()) };
     let dir = last.path.parent().unwrap_or(Path::new(""));
-    replay_to(last.disk(), dir, segments, last.base, Offset::MAX).map(drop)
+    replay_to(last.disk(), dir, segments, snapshots_before(last), Offset::MAX).map(drop)
 }
 
 /// Applies the batches of a segment that the state does not have yet, up to `end`. The transactions that they abort are
@@ -263,6 +285,9 @@ fn replay(segment: &Arc<Segment>, state: &mut State, end: Offset) -> Result<()> 
                 } else {
                     None
                 };
+                if place.position == 0 {
+                    state.roll();
+                }
                 state.apply(&header, control, header.max_timestamp);
             }
             Found::Bad { place, .. } if place.offset >= end => return Ok(()),

@@ -18,7 +18,7 @@
 //!          last use i64 (milliseconds since 1970) · first offset of the transaction, or last offset if in none i64
 //!          each batch of it, oldest first, at most 5: last offset i64 · last sequence i32 · records less one u32
 //!       each transaction that has ended above the high watermark (16): first offset i64, marker's offset i64
-//!       each transaction that was aborted in the active segment (32): producer id i64, first offset i64,
+//!       each transaction that was aborted in the segment of the last batch (32): producer id i64, first offset i64,
 //!          marker's offset i64, last stable offset behind it i64
 //! ```
 //! A snapshot is written to `….snap.new` and renamed; it is synced with the log, for it may go missing. It is never
@@ -110,21 +110,26 @@ pub(super) fn sync(disk: &Arc<dyn Disk>, dir: &Path, upto: Offset) -> Result<Vec
 
 /// Removes snapshots below `upto` that are not at one of the offsets to `keep`, which ascend.
 pub(super) fn remove_between(disk: &Arc<dyn Disk>, dir: &Path, upto: Offset, keep: &[Offset]) -> Result<()> {
-    remove(disk, dir, |offset| offset < upto && keep.binary_search(&offset).is_err())
+    remove(disk, dir, |offset| offset < upto && keep.binary_search(&offset).is_err()).map(drop)
 }
 
-/// Removes snapshots above `end`, where the log was cut or ends after a crash. The caller syncs `dir` before it
-/// appends.
+/// Removes snapshots above `end`, where the log was cut or ends after a crash; durable when it returns.
 pub(super) fn remove_above(disk: &Arc<dyn Disk>, dir: &Path, end: Offset) -> Result<()> {
-    remove(disk, dir, |offset| offset > end)
+    if remove(disk, dir, |offset| offset > end)? > 0 {
+        disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+    }
+    Ok(())
 }
 
-fn remove(disk: &Arc<dyn Disk>, dir: &Path, which: impl Fn(Offset) -> bool) -> Result<()> {
+/// How many there were.
+fn remove(disk: &Arc<dyn Disk>, dir: &Path, which: impl Fn(Offset) -> bool) -> Result<usize> {
+    let mut removed = 0;
     for offset in list(disk, dir)?.into_iter().filter(|offset| which(*offset)) {
         let path = path_of(dir, offset);
         disk.remove_file(&path).map_err(|e| Error::io("remove", path, e))?;
+        removed += 1;
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// The offsets of the snapshots in `dir`, ascending; none if it does not exist.

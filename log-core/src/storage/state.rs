@@ -21,7 +21,8 @@ pub(super) struct State {
     pub(super) next_offset: Offset,
     pub(super) producers: Producers,
     pub(super) epochs: LeaderEpochs,
-    /// Those with a marker in the active segment, in the order of markers.
+    /// Those with a marker in the segment of the last batch, in the order of markers. So a snapshot that is written when a
+    /// segment ends speaks for that one, which goes on should the next one be lost.
     pub(super) aborted: Vec<AbortedTransaction>,
 }
 
@@ -61,9 +62,8 @@ impl State {
         self.producers.on_high_watermark(high_watermark);
     }
 
-    /// The log begins at `start` now. Producers stay: they may go on. Nobody asks for what was aborted below.
+    /// The log begins at `start` now. Producers stay: they may go on.
     pub(super) fn truncate_from_start(&mut self, start: Offset) {
         self.epochs.truncate_from_start(start);
-        self.aborted.retain(|transaction| transaction.last_offset >= start);
     }
 }

@@ -9,7 +9,7 @@
 
 use super::checkpoint::{Change, DurablePoint, SealedSegment};
 use super::index::Place;
-use super::log::PartitionLog;
+use super::log::{Names, PartitionLog};
 use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::snapshot;
@@ -134,13 +134,13 @@ impl PartitionLog {
         if offset >= offsets.log_end_offset {
             return Ok(None);
         }
-        let mut changes = self.sync()?;
         let segments = self.shared.segments();
         let keep = segments.partition_point(|segment| segment.base <= offset).max(1);
         let last = &segments[keep - 1];
         let place = boundary(last, offset)?;
         let point =
             DurablePoint { offset: place.offset, segment_base: last.base, position: place.position, clean: false };
+        let mut changes = self.sync()?;
 
         // In this order: see `reader`.
         // The batch that is cut may have begun before the log start. Without its marker a transaction is open again, so
@@ -165,11 +165,12 @@ impl PartitionLog {
         }
         let (kept, removed) = (segments[..keep].to_vec(), segments[keep..].to_vec());
         changes.push(Change::Segments { from: last.base, to: Offset::MAX, with: Vec::<SealedSegment>::new() });
-        changes.push(Change::Durable(point));
+        // As if nothing was known: should the cut not become durable, the next open is to see to it.
+        changes.push(Change::Durable(DurablePoint::default()));
         if start < offsets.log_start_offset {
             changes.push(Change::LogStart(start));
         }
-        self.durable = point;
+        self.durable = DurablePoint::default();
         Ok(Some(Truncation { point, kept, removed, changes }))
     }
 
@@ -180,6 +181,7 @@ impl PartitionLog {
         self.refusal =
             result.as_ref().err().map(|error| Error::Fenced { why: format!("a truncation failed: {error}") });
         if result.is_ok() {
+            self.durable = truncation.point;
             self.raise_high_watermark(self.shared.offsets().high_watermark);
         }
         result
@@ -202,6 +204,8 @@ impl PartitionLog {
         file.sync_data().map_err(|e| Error::io("sync", &last.path, e))?;
         disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))?;
         self.reserved = 0;
+        // The next sync has nothing to do but to say how far the log is durable.
+        self.names = Names::OfSegments;
         self.active = Some(last.clone());
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(super) struct Expectation {
     pub(super) start: (Offset, Offset),
     /// Where the log may begin besides, while a truncation is not finished.
     start_before: Offset,
+    /// A log start that could not be recorded came back: the epochs before it are forgotten.
+    forgot_epochs: bool,
     pub(super) leader_epoch: i32,
     /// For values that differ.
     sent: u64,
@@ -60,6 +62,7 @@ impl Expectation {
             durable: 0,
             start: (0, 0),
             start_before: 0,
+            forgot_epochs: false,
             leader_epoch: 0,
             sent: 0,
         }
@@ -269,6 +272,7 @@ impl Expectation {
         (self.log.events, self.bytes) = (log, bytes);
         self.attempts.clear();
         (self.durable, self.log.high_watermark) = (end, end);
+        self.forgot_epochs |= start < self.start.1;
         (self.start, self.start_before) = ((start, start), 0);
         Ok(())
     }
@@ -284,6 +288,9 @@ impl Expectation {
     /// Where each epoch that has readable records ends.
     pub(super) fn ends_of_epochs(&self) -> BTreeMap<i32, Offset> {
         let mut ends = BTreeMap::new();
+        if self.forgot_epochs {
+            return ends;
+        }
         let mut last = None;
         for event in self.log.events.iter().filter(|event| event.header.next_offset() > self.start.1) {
             let epoch = event.header.leader_epoch;
