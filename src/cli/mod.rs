@@ -37,27 +37,29 @@ use tailwater::log::Log;
 /// Streams, SQL and queues on one durable log.
 #[derive(Debug, Parser)]
 #[command(name = "tw", version, about, max_term_width = 110, arg_required_else_help = true)]
+// The list of commands has no room for it: the whole help fits a screen.
+#[command(disable_help_subcommand = true, disable_help_flag = true, disable_version_flag = true)]
+#[command(next_help_heading = "Global options")]
 #[command(after_help = "Start with   tw demo   or   tw topic create hello && echo hi | tw put hello && tw tail hello")]
 struct Args {
     /// The data directory [default: $TW_DATA, else ./tw-data; for the demo ./tw-demo]
-    #[arg(long, global = true, env = "TW_DATA", hide_env = true, value_name = "DIR", help_heading = "Global options")]
+    #[arg(long, global = true, env = "TW_DATA", hide_env = true, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Machine-readable output: one JSON object per line, errors too
-    #[arg(long, global = true, help_heading = "Global options")]
+    #[arg(long, global = true)]
     json: bool,
     /// When to colour: auto, always, never
-    #[arg(
-        long,
-        global = true,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_possible_values = true,
-        help_heading = "Global options"
-    )]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: Color,
     /// Say more about what happens; twice for debugging
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// Print help
+    #[arg(short, long, global = true, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// Print version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }

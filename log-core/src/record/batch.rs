@@ -283,6 +283,24 @@ pub(crate) fn batch_bytes(bytes: &[u8]) -> Option<usize> {
     (BATCH_HEADER_BYTES..=bytes.len()).contains(&total).then_some(total)
 }
 
+/// Makes the batch at the start of `bytes` say that it has `total` bytes.
+pub(crate) fn set_batch_bytes(bytes: &mut [u8], total: usize) {
+    let length = u32::try_from(total - LENGTH_PREFIX_BYTES).expect("a batch is shorter than that");
+    bytes[BATCH_LENGTH..BATCH_LENGTH + size_of::<u32>()].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Where the batch at the start of `bytes` ends as its checksum has it, whatever its length says.
+pub(crate) fn end_by_checksum(bytes: &[u8]) -> Option<usize> {
+    let expected = u32::from_be_bytes(field(bytes.first_chunk()?, CRC));
+    let mut crc = crc32c::crc32c(&bytes[ATTRIBUTES..BATCH_HEADER_BYTES]);
+    let mut end = BATCH_HEADER_BYTES;
+    while crc != expected {
+        crc = crc32c::crc32c_append(crc, bytes.get(end..=end)?);
+        end += 1;
+    }
+    Some(end)
+}
+
 /// Gives the batch at the start of `bytes` the head that it must have at `base_offset` if the rest of it, and its length,
 /// are right. Its length; `None` if that is impossible. Whether the result is the batch that was there, the caller has to
 /// find out from elsewhere: its checksum fits now in any case.

@@ -27,7 +27,7 @@ mod oracle_tests;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::{BATCH_HEAD_BYTES, batch_bytes, empty_batch, restore_head};
+pub(crate) use batch::{BATCH_HEAD_BYTES, batch_bytes, empty_batch, end_by_checksum, restore_head, set_batch_bytes};
 pub use batch::{
     BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, TimestampType, batches, stamp_offset, validate, verify_crc,
 };

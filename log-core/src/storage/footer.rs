@@ -98,6 +98,12 @@ impl Footer {
         self.index.base()
     }
 
+    /// The leader epoch of an offset of the segment, if it is known.
+    pub(super) fn epoch_at(&self, offset: Offset) -> Option<i32> {
+        let upto = self.epochs.partition_point(|(_, start)| *start <= offset);
+        Some(self.epochs[upto.checked_sub(1)?].0)
+    }
+
     /// The file's bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
         debug_assert_eq!(self.contradiction(), None);

@@ -133,21 +133,6 @@ impl Index {
         }
     }
 
-    /// Forgets the block that holds `position` and all behind it: the log will end somewhere in that block. Returns
-    /// where the block begins. The caller pushes those of its batches again that stay.
-    pub(super) fn cut_to_block(&mut self, position: u64) -> Place {
-        let block = self.entries.partition_point(|entry| u64::from(entry.position) <= position).saturating_sub(1);
-        let place = self.place(block);
-        self.entries.truncate(block);
-        self.headers_crcs.truncate(block);
-        if self.offset_of_max_timestamp >= place.offset {
-            // The latest of those before is somewhere in a block; that it begins there is all that is known.
-            let latest = self.max_timestamp().and_then(|at| self.floor_of_time(at));
-            self.offset_of_max_timestamp = latest.map_or(NO_OFFSET, |latest| latest.offset);
-        }
-        place
-    }
-
     pub(super) const fn base(&self) -> Offset {
         self.base
     }

@@ -94,30 +94,6 @@ proptest! {
         let first = batches.iter().find(|b| Some(b.header.max_timestamp) == latest).map(|b| b.header.base_offset);
         prop_assert_eq!(index.offset_of_max_timestamp(), first);
     }
-
-    #[test]
-    fn an_index_that_was_cut_goes_on_as_if_the_rest_had_never_been(shapes in shapes(), at in any::<prop::sample::Index>()) {
-        let (batches, len) = segment(&shapes);
-        let position = if len == 0 { 0 } else { at.index(len as usize) as u64 };
-        let mut index = index_of(&batches);
-        let place = index.cut_to_block(position);
-        prop_assert!(place.position <= position);
-        let mut expected = Index::new(BASE);
-        for batch in batches.iter().filter(|b| b.position < place.position) {
-            expected.push(batch.position, &batch.header, &batch.head);
-        }
-        prop_assert_eq!(index.max_timestamp(), expected.max_timestamp());
-        prop_assert!(index.entries().eq(expected.entries()));
-        // The latest timestamp is found from a batch of the same block.
-        let exact = expected.offset_of_max_timestamp();
-        prop_assert_eq!(index.offset_of_max_timestamp().map(|at| expected.floor(at)), exact.map(|at| expected.floor(at)));
-        prop_assert!(index.offset_of_max_timestamp() <= exact);
-        // And the batches that stay can be pushed again.
-        for batch in batches.iter().filter(|b| b.position >= place.position) {
-            index.push(batch.position, &batch.header, &batch.head);
-        }
-        prop_assert!(index.entries().eq(index_of(&batches).entries()));
-    }
 }
 
 #[test]

@@ -55,6 +55,7 @@ mod epochs;
 mod files;
 mod footer;
 #[allow(dead_code, reason = "truncation cuts it next")]
+mod heads;
 mod index;
 mod layout;
 mod log;

@@ -6,7 +6,7 @@
 //!
 //! Bytes from a file are read in whole blocks (see [`super::index`]), of which every byte is checked: each batch by its own
 //! CRC, and the heads of all batches, which no batch CRC covers, by the block's. So neither a flipped bit nor bytes that
-//! belong elsewhere are ever served.
+//! belong elsewhere are ever served. In a block with a wrong head, what lies before it is served if that can be proven.
 //!
 //! Two things may happen beneath a reader. Segments are replaced or removed: it holds the old ones and reads them
 //! to their end, or does not find a file any more and looks at the new list. The log is truncated: the writer first
@@ -15,6 +15,7 @@
 
 use super::buffers::{Buffer, Buffers};
 use super::footer::Footer;
+use super::heads;
 use super::index::{Block, Place};
 use super::resources::Resources;
 use super::roll::learn_transactions;
@@ -443,22 +444,29 @@ pub(super) fn check_block(segment: &Segment, block: &Block, bytes: &[u8]) -> Che
         return (batches, damaged(0, block.place.offset, why));
     };
     let (mut at, mut heads, mut next) = (0, 0, block.place.offset);
-    while at < len {
+    let wrong = loop {
+        if at == len {
+            let is_right = heads == block.headers_crc || mutants::active(Mutant::SkipBlockChecksum);
+            break (!is_right)
+                .then(|| format!("the heads of its batches have checksum {heads:08x}, not {:08x}", block.headers_crc));
+        }
         let header = match BatchHeader::parse(&bytes[at..]) {
             Ok(Some(header)) if header.total_bytes() <= len - at => header,
-            Ok(_) => {
-                return (Vec::new(), damaged(0, block.place.offset, "its batches do not end where it does".into()));
-            }
-            Err(error) => return (Vec::new(), damaged(0, block.place.offset, error.to_string())),
+            Ok(_) => break Some("its batches do not end where it does".into()),
+            Err(error) => break Some(error.to_string()),
         };
         heads = crc32c::crc32c_append(heads, &bytes[at..at + BATCH_HEAD_BYTES]);
         let range = at..at + header.total_bytes();
         at = range.end;
         batches.push((range, header));
-    }
-    if heads != block.headers_crc && !mutants::active(Mutant::SkipBlockChecksum) {
-        let why = format!("the heads of its batches have checksum {heads:08x}, not {:08x}", block.headers_crc);
-        return (Vec::new(), damaged(0, block.place.offset, why));
+    };
+    if let Some(why) = wrong {
+        let may_have_gaps = segment.generation > 0;
+        let front = segment.with_footer_cached(|footer| heads::proven_front(footer, block, bytes));
+        let front = front.filter(|_| !may_have_gaps).unwrap_or(0);
+        batches.retain(|(range, _)| range.end <= front);
+        let offset = batches.last().map_or(block.place.offset, |(_, header)| header.next_offset());
+        return (batches, damaged(front, offset, why));
     }
     // The heads are right, and with them the checksum that each batch must have.
     for (number, (range, header)) in batches.iter().enumerate() {

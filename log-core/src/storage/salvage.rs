@@ -15,10 +15,11 @@
 //! that knows it, only the order of epochs can tell.
 
 use super::footer::Footer;
+use super::heads::{self, heads_crc};
 use super::index::{Block, Place};
 use super::verify::{Damage, verify_segment};
 use crate::env::File;
-use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, BatchHeader, batch_bytes, restore_head, verify_crc};
+use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, BatchHeader, restore_head, verify_crc};
 use crate::types::{Offset, OffsetRange};
 use std::sync::Arc;
 
@@ -300,25 +301,9 @@ impl Walker {
     }
 }
 
-/// The checksum of the heads of all batches in a block; `None` if they do not end where it does.
-fn heads_crc(block: &[u8]) -> Option<u32> {
-    heads(block)
-        .map(|heads| heads.into_iter().fold(0, |crc, at| crc32c::crc32c_append(crc, &block[at..at + BATCH_HEAD_BYTES])))
-}
-
-/// Where the batches of a block begin, by their lengths.
-fn heads(block: &[u8]) -> Option<Vec<usize>> {
-    let (mut at, mut heads) = (0, Vec::new());
-    while at < block.len() {
-        heads.push(at);
-        at += batch_bytes(&block[at..])?;
-    }
-    Some(heads)
-}
-
 /// The block in which one bit of one head is the other way round, so that its checksum is right; and its batches' are.
 fn with_one_bit_flipped(mut block: Vec<u8>, headers_crc: u32) -> Option<Vec<u8>> {
-    let heads = heads(&block)?;
+    let heads = heads::heads(&block)?;
     let mut all: Vec<u8> = heads.iter().flat_map(|at| &block[*at..at + BATCH_HEAD_BYTES]).copied().collect();
     let bit = (0..all.len() * 8).find(|bit| {
         all[bit / 8] ^= 1 << (bit % 8);
@@ -327,7 +312,7 @@ fn with_one_bit_flipped(mut block: Vec<u8>, headers_crc: u32) -> Option<Vec<u8>>
         is_right
     })?;
     block[heads[bit / 8 / BATCH_HEAD_BYTES] + bit / 8 % BATCH_HEAD_BYTES] ^= 1 << (bit % 8);
-    let starts = self::heads(&block)?;
+    let starts = heads::heads(&block)?;
     let ends = starts.iter().skip(1).copied().chain([block.len()]);
     let are_right = starts.iter().zip(ends).all(|(start, end)| verify_crc(&block[*start..end]).is_ok());
     are_right.then_some(block)

@@ -71,7 +71,8 @@ fn macros(source: &Source) -> Vec<String> {
 }
 
 fn may_print(path: &str) -> bool {
-    path == "src/output.rs" || ["examples/", "benches/", "tests/"].iter().any(|folder| path.starts_with(folder))
+    let in_tests = path.starts_with("tests/") || path.contains("/tests/");
+    in_tests || path == "src/output.rs" || ["examples/", "benches/"].iter().any(|folder| path.starts_with(folder))
 }
 
 struct Calls {
