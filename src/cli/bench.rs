@@ -105,7 +105,7 @@ pub(crate) async fn run(command: Command, cx: &mut Context) -> Result<()> {
 
 async fn measure(args: &Args, consume: bool, log: &Log) -> Result<Measured> {
     let mut spec = TopicSpec::new("bench", args.partitions)?;
-    spec.config.flush = args.flush.into();
+    spec.config.flush = args.flush;
     let topic = spec.name.clone();
     log.admin().create_topic(spec).await?;
     if consume {

@@ -138,9 +138,14 @@ fn cleanup_line(config: &TopicConfig) -> String {
     }
 }
 
-/// How many records can be read.
+/// How many records can be read; at most that many if offsets have gaps.
 pub(crate) fn records(topic: &TopicDescription) -> u64 {
     topic.partitions.iter().map(|p| p.offsets.readable().len()).sum()
+}
+
+/// Whether compaction or a repair may have left offsets without a record.
+fn has_gaps(topic: &TopicDescription) -> bool {
+    topic.partitions.iter().any(|p| p.has_gaps)
 }
 
 pub(crate) async fn run(command: Command, cx: &mut Context) -> Result<()> {
@@ -208,7 +213,7 @@ async fn list(log: &Log, cx: &mut Context, all: bool) -> Result<()> {
         vec![
             t.name.to_string(),
             t.partitions.len().to_string(),
-            grouped(records(t)),
+            format!("{}{}", if has_gaps(t) { "≤ " } else { "" }, grouped(records(t))),
             bytes(size),
             t.config.flush.to_string(),
         ]
@@ -272,7 +277,8 @@ async fn delete(log: &Log, cx: &mut Context, name: TopicName, yes: bool) -> Resu
     let size = topic.partitions.iter().map(|p| p.bytes).sum();
     let readers = readers(log, &name).await?;
     let mut what = format!(
-        "`{name}`: {} in {}, {}",
+        "`{name}`: {}{} in {}, {}",
+        if has_gaps(&topic) { "up to " } else { "" },
         counted(records(&topic), "record"),
         counted(topic.partitions.len() as u64, "partition"),
         bytes(size)

@@ -40,13 +40,14 @@ impl Topic {
 
     fn describe(&self) -> TopicDescription {
         let partitions = self.partitions.iter().map(|partition| {
-            let unknown = |error| Description { bytes: 0, segments: 0, refusal: Some(error) };
-            let Description { bytes, segments, refusal } = partition.describe().unwrap_or_else(unknown);
+            let unknown = |error| Description { bytes: 0, segments: 0, has_gaps: true, refusal: Some(error) };
+            let Description { bytes, segments, has_gaps, refusal } = partition.describe().unwrap_or_else(unknown);
             PartitionDescription {
                 partition: partition.name.partition,
                 offsets: partition.offsets(),
                 bytes,
                 segments,
+                has_gaps,
                 damage: refusal.or_else(|| partition.damage().cloned()),
             }
         });

@@ -64,6 +64,8 @@ pub struct PartitionDescription {
     pub bytes: u64,
     /// Segment files.
     pub segments: u32,
+    /// Whether some offsets may have no record: what was compacted or repaired leaves gaps.
+    pub has_gaps: bool,
     /// Why the partition does not take writes, if it does not.
     pub damage: Option<Error>,
 }

@@ -190,6 +190,7 @@ impl Member {
         Description {
             bytes: self.log.bytes(),
             segments: self.log.segments(),
+            has_gaps: self.log.has_gaps(),
             refusal: self.log.refusal().or(self.failed.as_ref()).cloned(),
         }
     }

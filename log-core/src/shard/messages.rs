@@ -103,6 +103,7 @@ pub(crate) enum Reply {
 pub(crate) struct Description {
     pub(crate) bytes: u64,
     pub(crate) segments: u32,
+    pub(crate) has_gaps: bool,
     /// Why it takes no writes.
     pub(crate) refusal: Option<Error>,
 }
@@ -216,8 +217,9 @@ impl fmt::Display for Reply {
             Self::Compaction(None) => f.write_str("nothing to compact"),
             Self::Done => f.write_str("done"),
             Self::Producers(producers) => write!(f, "{} producers", producers.len()),
-            Self::Described(Description { bytes, segments, refusal }) => {
-                write!(f, "{bytes} bytes in {segments} segments")?;
+            Self::Described(Description { bytes, segments, has_gaps, refusal }) => {
+                let gaps = if *has_gaps { " with gaps" } else { "" };
+                write!(f, "{bytes} bytes in {segments} segments{gaps}")?;
                 refusal.as_ref().map_or(Ok(()), |error| write!(f, ", refuses: {error}"))
             }
         }

@@ -480,6 +480,11 @@ impl PartitionLog {
         self.shared.segments().len() as u32
     }
 
+    /// Whether some offsets may have no record, since segments were compacted or repaired.
+    pub fn has_gaps(&self) -> bool {
+        self.shared.segments().iter().any(|segment| segment.generation > 0)
+    }
+
     /// Bytes that were written and that no finished sync has made durable.
     pub fn unsynced_bytes(&self) -> u64 {
         self.unsynced_bytes

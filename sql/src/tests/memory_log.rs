@@ -143,6 +143,7 @@ impl Service for MemoryLog {
                     offsets: p.offsets(),
                     bytes: 0,
                     segments: 1,
+                    has_gaps: false,
                     damage: None,
                 })
                 .collect(),

@@ -41,7 +41,7 @@ pub(crate) struct TopicTable {
     value: Arc<ValueSchema>,
     schema: SchemaRef,
     keep: Keep,
-    /// Compaction may have left offsets without a record.
+    /// There may be offsets without a record.
     gaps: bool,
 }
 
@@ -55,7 +55,7 @@ impl TopicTable {
             schema: value.table_schema(),
             value,
             keep,
-            gaps: topic.config.cleanup.compacts(),
+            gaps: topic.config.cleanup.compacts() || topic.partitions.iter().any(|p| p.has_gaps),
         }
     }
 

@@ -62,6 +62,8 @@ fn a_repair_keeps_what_is_intact_and_says_what_is_lost() {
     assert!(ended.err.contains("set aside") && ended.err.contains("repaired `lines`"), "{ended:?}");
     ended.ok();
     assert_eq!(numbers(&tw), ["1", "2", "3", "4", "5", "6", "7"]);
+    let counted = tw.run(&["sql", "--format", "csv", "-c", "SELECT count(*) AS n FROM lines"]);
+    assert_eq!(counted.ok(), "n\n7\n");
     tw.run(&["doctor"]).ok();
     let quarantine: Vec<_> =
         std::fs::read_dir(tw.path("data/quarantine")).unwrap().map(|e| e.unwrap().path()).collect();
