@@ -119,7 +119,7 @@ fn raw_writes(dir: &Path, batch: &Bytes, files: usize, reserved: bool) -> Durati
             });
         }
         ready.wait();
-        timed(|| drop(ready.wait()))
+        timed(|| _ = ready.wait())
     })
 }
 

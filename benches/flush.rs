@@ -102,7 +102,7 @@ impl<'a> Raw<'a> {
                 });
             }
             turn.wait();
-            timed(|| (0..COMMITS).for_each(|_| drop(turn.wait())))
+            timed(|| (0..COMMITS).for_each(|_| _ = turn.wait()))
         });
         self.position += (COMMITS * self.batch.len()) as u64;
         took
@@ -125,7 +125,7 @@ impl<'a> Raw<'a> {
 }
 
 async fn topic(log: &Log, partitions: usize) -> TopicName {
-    let spec = TopicSpec::new(&format!("bench-{partitions}"), partitions as u32).expect("the topic is valid");
+    let spec = TopicSpec::new(format!("bench-{partitions}"), partitions as u32).expect("the topic is valid");
     log.admin().create_topic(spec).await.expect("the topic is made").name
 }
 
