@@ -49,9 +49,11 @@
 //! # }
 //! ```
 
+mod access;
 mod broker;
 pub mod client;
 pub mod codec;
+mod config;
 pub mod doctor;
 pub mod env;
 #[doc = include_str!("format.md")]

@@ -3,7 +3,9 @@
 //! This is the shell around parts that know nothing of threads and clocks. It owns the tasks and the time:
 //!
 //! ```text
-//!   Service ──▶ topics     which there are: a registry, replayed from the metadata log
+//!   Service ──▶ topics     which are open: a registry
+//!               admin      administration: decides on the metadata's image, proposes, applies
+//!               metadata   what there is besides records: a log of records and the image they lead to
 //!               produce    appends by the partition's shard, answered at the high watermark; reads
 //!               poll       long polls, woken by bytes
 //!               logs       the shards that write the partitions, and what becomes of their effects
@@ -25,6 +27,8 @@
 //! Left out: compaction of the internal topics, replication; appends, topic creation and what queues read
 //! block the calling task for as long as the disk does.
 
+mod admin;
+mod admission;
 mod flush;
 mod groups;
 mod logs;
@@ -41,23 +45,29 @@ mod timers;
 mod topics;
 mod upkeep;
 
+use crate::config::Overrides;
 use crate::env::{Clock, Disk, Rng};
 use crate::group::{Groups, Input};
 use crate::service::{
-    CommitOffsets, CommittedOffset, CommittedOffsets, CreateTopics, DeleteGroup, DeleteRecords, DeleteTopic,
-    DescribeGroups, DescribeProducers, DescribeTopics, Fetch, Fetched, GroupDescription, Heartbeat, JoinGroup,
-    JoinedGroup, LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, Produce, Produced, ProducerState, Service,
-    ShareAcknowledge, ShareFetch, TopicDescription,
+    AlterConfigs, AlterQuotas, AlterReassignments, AlterScramUsers, ByPartition, ByUser, ClusterDescription,
+    CommitOffsets, CommittedOffset, CommittedOffsets, ConfigEntry, CreateAcls, CreatePartitions, CreateTopics,
+    DeleteAcls, DeleteGroup, DeleteRecords, DeleteTopic, DescribeAcls, DescribeConfigs, DescribeGroups,
+    DescribeLogDirs, DescribeProducers, DescribeQuotas, DescribeScramUsers, DescribeTopics, ElectLeaders,
+    FeatureDescription, Fetch, Fetched, GroupDescription, Heartbeat, IncrementalAlterConfigs, JoinGroup, JoinedGroup,
+    LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, LogDirDescription, Produce, Produced, ProducerState,
+    QuotaDescription, ScramUser, Service, ShareAcknowledge, ShareFetch, TopicDescription, UpdateFeatures,
 };
-use crate::storage::{DataDir, Known, LogConfig, METADATA, PartitionLog};
-use crate::types::{Error, Flush, Result, TopicId, TopicName, TopicPartition, limits};
+use crate::storage::{Change, DataDir, Known, LogConfig, METADATA, PartitionLog};
+use crate::types::{
+    AclBinding, ConfigResource, Error, Flush, Result, Timestamp, TopicId, TopicName, TopicPartition, limits,
+};
 use dashmap::DashMap;
 use flush::{Changes, Flusher};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use logs::Logs;
 pub(crate) use metadata::topics_in;
-use metadata::{LocalQuorum, MetadataQuorum};
+use metadata::{LocalQuorum, MetadataImage, MetadataQuorum};
 use parking_lot::{Mutex, RwLock};
 use shares::Shares;
 use std::collections::HashSet;
@@ -70,6 +80,9 @@ use upkeep::{Node, Upkeep};
 /// Partitions that are closed by one round of syncs, with three files each.
 const CLOSED_AT_ONCE: usize = 128;
 
+/// A metadata log with fewer records is not worth shortening.
+const METADATA_RECORDS_MIN: usize = 1000;
+
 /// A log in this process.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -78,7 +91,11 @@ pub(crate) struct Broker {
     upkeep: Upkeep,
     topics: Arc<DashMap<TopicName, Arc<Topic>>>,
     quorum: Box<dyn MetadataQuorum>,
-    /// Held while a topic is created or deleted.
+    /// What was decided. Written under `topology` alone.
+    image: RwLock<MetadataImage>,
+    /// Settings that were given at the start.
+    started: Overrides,
+    /// Held while metadata changes.
     topology: tokio::sync::Mutex<()>,
     identities: Mutex<Identities>,
     groups: Mutex<Groups>,
@@ -101,8 +118,13 @@ struct Identities {
 }
 
 impl Broker {
-    /// Opens a broker on the data directory `dir`. Must be called within a tokio runtime.
+    /// Opens a broker on the data directory `dir`, with default settings. Must be called within a tokio runtime.
     pub(crate) fn open(disk: Arc<dyn Disk>, clock: Clock, dir: &Path) -> Result<Arc<Self>> {
+        Self::open_with(disk, clock, dir, Overrides::new())
+    }
+
+    /// The same with settings of the broker, by Kafka's names, as they were given at the start.
+    pub(crate) fn open_with(disk: Arc<dyn Disk>, clock: Clock, dir: &Path, started: Overrides) -> Result<Arc<Self>> {
         let dir = DataDir::open(disk.clone(), dir)?;
         let (mut checkpoint, found) = dir.checkpoint()?;
 
@@ -124,8 +146,13 @@ impl Broker {
         let mut is_damaged = false;
         let quorum = LocalQuorum::new(log);
 
-        let (present, deleted) = topics::present(&quorum)?;
-        let used: HashSet<_> = present.keys().copied().chain(deleted.iter().copied()).chain([METADATA]).collect();
+        let (mut image, mut replayed) = (MetadataImage::default(), 0);
+        quorum.replay(&mut |record| {
+            replayed += 1;
+            image.apply(record);
+        })?;
+        let present = image.topics();
+        let used: HashSet<_> = present.keys().chain(image.deleted()).copied().chain([METADATA]).collect();
         // A power cut may have come between the deletion of a topic and its forgetting.
         let gone: HashSet<_> = checkpoint.partitions().map(|(id, ..)| id).filter(|id| *id != METADATA).collect();
         for id in gone.into_iter().filter(|id| !present.contains_key(id)) {
@@ -137,19 +164,23 @@ impl Broker {
             .map_err(|e| Error::io("start the flush threads for", dir.root(), e))?;
         let logs = Logs::new(flusher, &clock);
         let open = DashMap::new();
-        for (id, (name, partitions, config)) in present {
+        let settings = image.broker_settings(&started);
+        for (id, topic) in image.topics() {
+            let (id, name) = (*id, topic.name.clone());
+            let (partitions, config) = (0..topic.partitions, image.topic_config(&name, &settings));
             let known = |index| logs.flusher.known(&found, id, index);
             let (topic, of_topic) = topics::open_topic(&dir, &logs, name.clone(), id, partitions, config, known)?;
             is_damaged |= topic.partitions.iter().any(|partition| partition.damage().is_some());
             changes.extend(of_topic);
             open.insert(name, topic);
         }
-        topics::remove_leftovers(&dir, &used, &deleted)?;
+        topics::remove_leftovers(&dir, &used, image.deleted())?;
         topics::tell_checkpoint(&found);
         match logs.flusher.opened(&changes, is_damaged) {
             Err(Error::DiskFull { .. }) if dir.release_ballast() => logs.flusher.opened(&changes, is_damaged)?,
             other => other?,
         }
+        shorten(&quorum, &mut image, replayed, &dir, &logs, clock.now())?;
 
         let seed = clock.now().0 as u64 ^ (u64::from(std::process::id()) << 40);
         let mut rng = Rng::seeded(if clock.is_manual() { clock.now().0 as u64 } else { seed });
@@ -165,6 +196,8 @@ impl Broker {
             upkeep,
             topics,
             quorum: Box::new(quorum),
+            image: RwLock::new(image),
+            started,
             topology: tokio::sync::Mutex::new(()),
             identities: Mutex::new(Identities { rng, used }),
             groups: Mutex::new(Groups::new(run)),
@@ -266,6 +299,49 @@ impl Broker {
     }
 }
 
+/// Begins the metadata log anew if most of the records that were `replayed` are out of date.
+fn shorten(
+    quorum: &dyn MetadataQuorum,
+    image: &mut MetadataImage,
+    replayed: usize,
+    dir: &DataDir,
+    logs: &Logs,
+    now: Timestamp,
+) -> Result<()> {
+    if replayed < METADATA_RECORDS_MIN {
+        return Ok(());
+    }
+    // A deleted topic is forgotten with its files.
+    let left: HashSet<_> = dir.topics()?.into_iter().collect();
+    let records = image.records(|id| left.contains(&id));
+    if replayed < records.len() * 2 {
+        return Ok(());
+    }
+    tracing::debug!(replayed, records = records.len(), "the metadata log begins anew");
+    let mut shorter = MetadataImage::default();
+    records.iter().for_each(|record| shorter.apply(record.clone()));
+    let of_log =
+        |changes: &[Change]| -> Changes { changes.iter().map(|change| (METADATA, 0, change.clone())).collect() };
+    match quorum.begin_anew(records, now) {
+        Ok(Some(begun)) => {
+            logs.flusher.note(&of_log(&begun.changes));
+            if let Some(deletion) = begun.deletion {
+                logs.flusher.record(&of_log(deletion.changes()))?;
+                deletion.run()?;
+            }
+            *image = shorter;
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        // It is as long as before, and no worse.
+        Err(error @ (Error::DiskFull { .. } | Error::InvalidRequest { .. })) => {
+            tracing::warn!(%error, "the metadata log was not shortened");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         // The timer task holds the broker weakly and ends when it looks.
@@ -360,6 +436,61 @@ impl Service for Broker {
             self.acknowledge(request).await
         }
         .boxed()
+    }
+
+    fn create_partitions(&self, request: CreatePartitions) -> BoxFuture<'_, Vec<Result<()>>> {
+        self.create_more(request).boxed()
+    }
+    fn describe_configs(&self, request: DescribeConfigs) -> BoxFuture<'_, Vec<Result<Vec<ConfigEntry>>>> {
+        async move { self.describe_settings(&request) }.boxed()
+    }
+    fn alter_configs(&self, request: AlterConfigs) -> BoxFuture<'_, Vec<Result<()>>> {
+        self.replace_settings(request).boxed()
+    }
+    fn incremental_alter_configs(&self, request: IncrementalAlterConfigs) -> BoxFuture<'_, Vec<Result<()>>> {
+        self.change_settings(request).boxed()
+    }
+    fn list_config_resources(&self) -> BoxFuture<'_, Result<Vec<ConfigResource>>> {
+        async move { self.configured() }.boxed()
+    }
+    fn describe_cluster(&self) -> BoxFuture<'_, Result<ClusterDescription>> {
+        self.cluster().boxed()
+    }
+    fn describe_log_dirs(&self, request: DescribeLogDirs) -> BoxFuture<'_, Result<Vec<LogDirDescription>>> {
+        async move { self.log_dirs(&request) }.boxed()
+    }
+    fn elect_leaders(&self, request: ElectLeaders) -> BoxFuture<'_, Result<ByPartition<()>>> {
+        async move { self.elect(&request) }.boxed()
+    }
+    fn alter_reassignments(&self, request: AlterReassignments) -> BoxFuture<'_, Vec<Result<()>>> {
+        async move { self.reassign(&request) }.boxed()
+    }
+    fn create_acls(&self, request: CreateAcls) -> BoxFuture<'_, Vec<Result<()>>> {
+        self.add_acls(request).boxed()
+    }
+    fn describe_acls(&self, request: DescribeAcls) -> BoxFuture<'_, Result<Vec<AclBinding>>> {
+        async move { self.acls(&request) }.boxed()
+    }
+    fn delete_acls(&self, request: DeleteAcls) -> BoxFuture<'_, Vec<Result<Vec<AclBinding>>>> {
+        self.remove_acls(request).boxed()
+    }
+    fn describe_scram_users(&self, request: DescribeScramUsers) -> BoxFuture<'_, Result<ByUser<ScramUser>>> {
+        async move { self.users(&request) }.boxed()
+    }
+    fn alter_scram_users(&self, request: AlterScramUsers) -> BoxFuture<'_, Result<ByUser<()>>> {
+        self.change_users(request).boxed()
+    }
+    fn describe_quotas(&self, request: DescribeQuotas) -> BoxFuture<'_, Result<Vec<QuotaDescription>>> {
+        async move { self.quotas(&request) }.boxed()
+    }
+    fn alter_quotas(&self, request: AlterQuotas) -> BoxFuture<'_, Vec<Result<()>>> {
+        self.change_quotas(request).boxed()
+    }
+    fn describe_features(&self) -> BoxFuture<'_, Result<Vec<FeatureDescription>>> {
+        async move { self.features() }.boxed()
+    }
+    fn update_features(&self, request: UpdateFeatures) -> BoxFuture<'_, Result<()>> {
+        self.set_features(request).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

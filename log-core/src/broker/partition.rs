@@ -8,9 +8,10 @@ use crate::storage::{
     Appended, Change, CompactionPass, CompactionReport, CompactionSettings, Deletion, Isolation, LogReader,
     Replacement, Retention, SyncTicket,
 };
-use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicId, TopicPartition};
+use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicConfig, TopicId, TopicPartition};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ pub(super) struct Partition {
     pub(super) name: TopicPartition,
     pub(super) topic_id: TopicId,
     pub(super) reader: LogReader,
-    pub(super) flush: Flush,
+    /// Whether records are on disk before they are acknowledged.
+    durable: AtomicBool,
     /// Polls that wait for its high watermark to move.
     pub(super) watchers: WatchList,
     pub(super) shard: Arc<Driver>,
@@ -49,7 +51,7 @@ impl Partition {
             name,
             topic_id,
             reader,
-            flush,
+            durable: AtomicBool::new(flush.is_durable()),
             watchers: WatchList::default(),
             shard,
             slot,
@@ -59,6 +61,19 @@ impl Partition {
             #[cfg(test)]
             reads: 0.into(),
         }
+    }
+
+    /// Works by other settings from here on. What the broker itself writes is never lost.
+    pub(super) fn configure(&self, config: &TopicConfig) {
+        let flush = if self.name.topic.is_internal() { Flush::Durable } else { config.flush };
+        self.durable.store(flush.is_durable(), Ordering::Relaxed);
+        let TopicConfig { segment_bytes, segment_age, .. } = *config;
+        self.shard.tell(Command::Configure { slot: self.slot, flush, segment_bytes, segment_age });
+    }
+
+    /// Whether records are on disk before they are acknowledged.
+    pub(super) fn is_durable(&self) -> bool {
+        self.durable.load(Ordering::Relaxed)
     }
 
     /// Submits a batch: its place in the order of the log is decided when this returns. The result comes when it is as
@@ -134,7 +149,7 @@ impl Partition {
 
     fn noted(&self, read: Result<Bytes>) -> Result<Bytes> {
         #[cfg(test)]
-        self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
         if let Err(error @ Error::Corrupt { .. }) = &read {
             self.found_damage(error);
         }

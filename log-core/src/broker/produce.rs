@@ -1,14 +1,14 @@
 //! Appending and reading: the requests that touch records.
 
 use super::Broker;
+use super::admission::{Admitted, admit};
 use super::partition::Partition;
 use super::poll::{Poll, Watching};
 use super::retention::resolve;
-use crate::record::{records, validate};
 use crate::service::{
     DescribeProducers, Fetch, FetchPartition, Fetched, ListOffsets, ListedOffset, Produce, Produced, ProducerState,
 };
-use crate::types::{Error, Instant, Offset, Result, TopicName};
+use crate::types::{Error, Instant, Offset, Result};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,20 +56,14 @@ impl Broker {
         }
         let topic = self.topic(&name.topic)?;
         let partition = topic.partition(name.partition)?;
-        let (bytes, max) = (batch.len() as u64, u64::from(topic.config.batch_bytes_max));
-        if bytes > max {
-            return Err(Error::RecordTooLarge { topic: name.topic, bytes, max });
-        }
-        let header = validate(&batch, topic.config.batch_bytes_max)?;
+        let (header, Admitted { batch, append_time }) = admit(&topic, batch, self.clock.now())?;
         if header.is_control || header.is_transactional {
             return Err(Error::InvalidRequest { why: "control and transactional batches are not taken yet".into() });
         }
-        if topic.config.cleanup.compacts() {
-            every_record_has_a_key(&topic.name, &batch)?;
-        }
         self.flush_what_is_due();
         let appended = partition.append(batch).await?;
-        Ok(Produced { base_offset: appended.base_offset, duplicate: appended.duplicate })
+        let append_time = append_time.filter(|_| !appended.duplicate);
+        Ok(Produced { base_offset: appended.base_offset, duplicate: appended.duplicate, append_time })
     }
 
     pub(super) async fn read(&self, request: Fetch) -> Result<Vec<Fetched>> {
@@ -161,21 +155,4 @@ impl Broker {
         let producers = partition.producers()?;
         Ok(producers.into_iter().map(|(last, last_offset)| ProducerState { last, last_offset }).collect())
     }
-}
-
-/// Compaction keeps the last record of each key, so without a key there is nothing that it could keep. Only the
-/// batches of compacted topics are decoded for it.
-fn every_record_has_a_key(topic: &TopicName, batch: &Bytes) -> Result<()> {
-    for record in records(batch.clone()) {
-        let record = record?;
-        if record.key.is_none() {
-            let why = format!(
-                "record {} of the batch has no key and `{topic}` is compacted, which keeps the last record of each \
-                 key; send a key, or create the topic with   --cleanup delete",
-                record.offset
-            );
-            return Err(Error::InvalidRequest { why });
-        }
-    }
-    Ok(())
 }

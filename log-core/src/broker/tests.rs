@@ -14,6 +14,7 @@ use std::time::Duration;
 const START: Timestamp = Timestamp(1_360_357_200_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
+mod admin;
 mod basics;
 mod faults;
 mod flushing;

@@ -1,18 +1,17 @@
-//! Which topics are open: the registry, and what creates, describes and deletes them.
+//! Which topics are open: the registry, and what describes and deletes them. `admin` creates them.
 
+use super::Broker;
 use super::flush::Changes;
 use super::logs::Logs;
-use super::metadata::{MetadataQuorum, MetadataRecord};
+use super::metadata::MetadataRecord;
 use super::partition::Partition;
-use super::{Broker, METADATA};
 use crate::group;
-use crate::service::{CreateTopics, DeleteTopic, DescribeTopics, PartitionDescription, TopicDescription};
+use crate::service::{DeleteTopic, DescribeTopics, PartitionDescription, TopicDescription, TopicRef};
 use crate::shard::Description;
 use crate::storage::{CheckpointReport, DataDir, Known, LogConfig, OpenReport, PartitionLog};
-use crate::types::{
-    Error, Flush, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
-};
-use std::collections::{HashMap, HashSet};
+use crate::types::{Error, Flush, PartitionIndex, Result, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec};
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use uuid::Builder;
 
@@ -38,7 +37,7 @@ impl Topic {
         self.partitions.get(partition as usize).ok_or_else(unknown)
     }
 
-    fn describe(&self) -> TopicDescription {
+    pub(super) fn describe(&self) -> TopicDescription {
         let partitions = self.partitions.iter().map(|partition| {
             let unknown = |error| Description { bytes: 0, segments: 0, has_gaps: true, refusal: Some(error) };
             let Description { bytes, segments, has_gaps, refusal } = partition.describe().unwrap_or_else(unknown);
@@ -71,81 +70,37 @@ impl Broker {
         Err(Error::UnknownTopic { name: name.to_string(), did_you_mean })
     }
 
+    /// A topic by its identity.
+    pub(super) fn topic_by_id(&self, id: TopicId) -> Result<Arc<Topic>> {
+        let name = self.image.read().topics().get(&id).map(|topic| topic.name.clone());
+        let found = name.and_then(|name| self.topics.get(&name).map(|topic| topic.clone()));
+        // Made again under its name meanwhile, it is another one.
+        found.filter(|topic| topic.id == id).ok_or(Error::UnknownTopicId { id })
+    }
+
     pub(super) fn partition(&self, name: &TopicPartition) -> Result<Arc<Partition>> {
         self.topic(&name.topic)?.partition(name.partition).cloned()
-    }
-
-    pub(super) async fn create(&self, request: CreateTopics) -> Vec<Result<TopicDescription>> {
-        let mut created = Vec::with_capacity(request.topics.len());
-        for spec in request.topics {
-            created.push(self.create_one(spec, false).await.map(|topic| topic.describe()));
-        }
-        created
-    }
-
-    /// The topic, made if it is missing: for topics that the broker itself writes to.
-    pub(super) async fn ensure(&self, spec: TopicSpec) -> Result<Arc<Topic>> {
-        if let Some(topic) = self.topics.get(&spec.name) {
-            return Ok(topic.clone());
-        }
-        let name = spec.name.clone();
-        match self.create_one(spec, true).await {
-            Err(Error::TopicExists { .. }) => self.topic(&name),
-            other => other,
-        }
     }
 
     pub(super) async fn ensure_internal(&self, name: &str) -> Result<Arc<Topic>> {
         self.ensure(TopicSpec::new(name, 1)?).await
     }
 
-    async fn create_one(&self, spec: TopicSpec, internal: bool) -> Result<Arc<Topic>> {
-        spec.validate()?;
-        if spec.name.is_internal() && !internal {
-            let why = format!("`{}` would belong to the system; names of users do not begin with __", spec.name);
-            return Err(Error::InvalidRequest { why });
-        }
-        let _one_at_a_time = self.topology.lock().await;
-        self.check_open()?;
-        if self.topics.contains_key(&spec.name) {
-            return Err(Error::TopicExists { name: spec.name });
-        }
-        let id = self.fresh_topic_id();
-        let now = self.clock.now();
-        let TopicSpec { name, partitions, config } = spec;
-        // Nothing touches the disk yet: a partition makes its directory when it is appended to.
-        if let Some(error) = self.logs.flusher.failed() {
-            return Err(error.clone());
-        }
-        let opened = self.with_dir(|dir| {
-            open_topic(dir, &self.logs, name.clone(), id, partitions, config.clone(), |_| Known::new_partition())
-        });
-        let created = opened.and_then(|opened| opened).and_then(|opened| {
-            let (name, created_at) = (name.clone(), now);
-            self.propose(&MetadataRecord::TopicCreated { name, id, partitions, config, created_at }, now)?;
-            Ok(opened)
-        });
-        // Should the record be there in spite of an error, the next open makes the topic's directories again: nobody
-        // has written to them.
-        let (topic, _nothing) = created.inspect_err(|_| self.remove_files(id))?;
-        self.topics.insert(name, topic.clone());
-        Ok(topic)
-    }
-
     pub(super) async fn delete(&self, request: DeleteTopic) -> Result<()> {
-        let DeleteTopic { topic: name } = request;
         let _one_at_a_time = self.topology.lock().await;
         self.check_open()?;
-        let topic = self.topic(&name)?;
+        let topic = match request.topic {
+            TopicRef::Name(name) => self.topic(&name)?,
+            TopicRef::Id(id) => self.topic_by_id(id)?,
+        };
+        let name = topic.name.clone();
         if name.is_internal() {
             return Err(Error::InvalidRequest { why: format!("`{name}` belongs to the system") });
         }
         let deleted = MetadataRecord::TopicDeleted { name: name.clone(), id: topic.id };
-        match self.propose(&deleted, self.clock.now()) {
+        match self.decide(vec![deleted.clone()]) {
             // What makes room must not fail for want of it.
-            Err(Error::DiskFull { .. }) if self.with_dir(|dir| dir.release_ballast())? => {
-                self.propose(&deleted, self.clock.now())?;
-            }
+            Err(Error::DiskFull { .. }) if self.with_dir(|dir| dir.release_ballast())? => self.decide(vec![deleted])?,
             other => other?,
         }
         self.topics.remove(&name);
@@ -172,58 +127,47 @@ impl Broker {
         }
     }
 
-    /// Makes a change of what exists durable, and notes how far the metadata log is.
-    fn propose(&self, record: &MetadataRecord, now: Timestamp) -> Result<()> {
-        tracing::debug!(%record, "proposing");
-        if let Some(error) = self.logs.flusher.failed() {
-            return Err(error.clone());
-        }
-        let changes = self.quorum.propose(record, now).inspect_err(|error| {
-            if matches!(error, Error::Fenced { .. }) {
-                self.logs.flusher.fence(error.clone());
-            }
-        })?;
-        let changes: Changes = changes.into_iter().map(|change| (METADATA, 0, change)).collect();
-        self.logs.flusher.note(&changes);
-        Ok(())
-    }
-
     /// An identity that no topic has or had.
-    fn fresh_topic_id(&self) -> TopicId {
-        let mut identities = self.identities.lock();
+    pub(super) fn fresh_topic_id(&self) -> TopicId {
         loop {
-            let mut random = [0; 16];
-            random[..8].copy_from_slice(&identities.rng.next_u64().to_be_bytes());
-            random[8..].copy_from_slice(&identities.rng.next_u64().to_be_bytes());
-            let id = TopicId(Builder::from_random_bytes(random).into_uuid());
-            if identities.used.insert(id) {
+            let id = TopicId(Builder::from_random_bytes(self.random()).into_uuid());
+            if self.identities.lock().used.insert(id) {
                 return id;
             }
         }
     }
 
+    /// Chance for identities; not for secrets.
+    pub(super) fn random(&self) -> [u8; 16] {
+        let mut identities = self.identities.lock();
+        let mut random = [0; 16];
+        random[..8].copy_from_slice(&identities.rng.next_u64().to_be_bytes());
+        random[8..].copy_from_slice(&identities.rng.next_u64().to_be_bytes());
+        random
+    }
+
     /// Removes a topic's directory. When that fails it is tried again at the next open.
-    fn remove_files(&self, id: TopicId) {
+    pub(super) fn remove_files(&self, id: TopicId) {
         if let Err(error) = self.with_dir(|dir| dir.delete_topic(id)).and_then(|removed| removed) {
             tracing::warn!(topic = %id, %error, "the files of a deleted topic were not removed");
         }
     }
 }
 
-/// Opens the logs of a topic's partitions. `known` is what the checkpoint knows of each.
+/// Opens the logs of some of a topic's partitions. `known` is what the checkpoint knows of each.
 pub(super) fn open_topic(
     dir: &DataDir,
     logs: &Logs,
     name: TopicName,
     id: TopicId,
-    partitions: PartitionIndex,
+    partitions: Range<PartitionIndex>,
     config: TopicConfig,
     known: impl Fn(PartitionIndex) -> Known,
 ) -> Result<(Arc<Topic>, Changes)> {
-    let (mut open, mut changes) = (Vec::with_capacity(partitions as usize), Vec::new());
+    let (mut open, mut changes) = (Vec::with_capacity(partitions.len()), Vec::new());
     // What the broker itself writes is never lost.
     let flush = if name.is_internal() { Flush::Durable } else { config.flush };
-    for index in 0..partitions {
+    for index in partitions {
         let partition = TopicPartition::new(name.clone(), index);
         let settings = LogConfig {
             partition: partition.clone(),
@@ -261,29 +205,9 @@ pub(super) fn tell(partition: &TopicPartition, report: &OpenReport) {
     }
 }
 
-/// The topics that exist.
-pub(super) type Present = HashMap<TopicId, (TopicName, PartitionIndex, TopicConfig)>;
-
-/// What the metadata log says there is, and which identities were ever used.
-pub(super) fn present(quorum: &dyn MetadataQuorum) -> Result<(Present, Vec<TopicId>)> {
-    let (mut present, mut deleted) = (HashMap::new(), Vec::new());
-    for record in quorum.replay()? {
-        match record {
-            MetadataRecord::TopicCreated { name, id, partitions, config, .. } => {
-                present.insert(id, (name, partitions, config));
-            }
-            MetadataRecord::TopicDeleted { id, .. } => {
-                present.remove(&id);
-                deleted.push(id);
-            }
-        }
-    }
-    Ok((present, deleted))
-}
-
 /// Removes what interrupted requests left: directories of topics that were deleted, and empty ones of topics that were
 /// not created in the end. A directory with records that the metadata log does not know stays as it is.
-pub(super) fn remove_leftovers(dir: &DataDir, used: &HashSet<TopicId>, deleted: &[TopicId]) -> Result<()> {
+pub(super) fn remove_leftovers(dir: &DataDir, used: &HashSet<TopicId>, deleted: &BTreeSet<TopicId>) -> Result<()> {
     for id in dir.topics()? {
         let unknown = !used.contains(&id);
         if !unknown && !deleted.contains(&id) {

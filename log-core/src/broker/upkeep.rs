@@ -49,8 +49,6 @@ const REST: Duration = Duration::from_mins(5);
 const STEP_BYTES: u64 = 1024 * 1024;
 /// Bytes that a compaction reads in a second at most: a part of what a disk does, so that others find it free.
 const BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
-/// The part of a partition that has to be dirty before it is compacted (Kafka's `min.cleanable.dirty.ratio`).
-const DIRTY_RATIO: f64 = 0.5;
 
 /// The background work of a broker.
 #[derive(Debug)]
@@ -348,7 +346,7 @@ fn age_of_segments(config: &TopicConfig) -> Option<Duration> {
 
 fn settings_of(config: &TopicConfig) -> CompactionSettings {
     CompactionSettings {
-        dirty_ratio: DIRTY_RATIO,
+        dirty_ratio: f64::from(config.dirty_permille) / 1000.0,
         tombstone_delay: config.tombstone_delay,
         segment_bytes: config.segment_bytes,
         key_bytes_max: limits::COMPACTION_KEY_BYTES_MAX,

@@ -20,7 +20,9 @@ impl Admin {
 
     /// Creates a topic; `TopicExists` when there is one of that name.
     pub async fn create_topic(&self, spec: TopicSpec) -> Result<TopicDescription> {
-        let mut created = self.service.create_topics(CreateTopics { topics: vec![spec] }).await;
+        spec.validate()?;
+        let request = CreateTopics { topics: vec![spec.into()], validate_only: false };
+        let mut created = self.service.create_topics(request).await;
         created.pop().unwrap_or(Err(Error::Closed))
     }
 
@@ -48,7 +50,7 @@ impl Admin {
 
     /// Deletes a topic with its records.
     pub async fn delete_topic(&self, topic: impl AsRef<str>) -> Result<()> {
-        self.service.delete_topic(DeleteTopic { topic: TopicName::new(topic)? }).await
+        self.service.delete_topic(DeleteTopic { topic: TopicName::new(topic)?.into() }).await
     }
 
     /// Deletes the records of a topic before `spec` on each partition; returns where each begins now. Nothing is deleted

@@ -23,7 +23,7 @@
 //! Nothing here decodes a record. Base offset, length and leader epoch have no checksum: a reader that cannot trust
 //! where a batch begins must check them against what it knows (offsets grow, lengths fit the file).
 
-use super::{Compression, ProducerStamp, malformed};
+use super::{Compression, ProducerStamp, TimestampType, malformed};
 use crate::types::{Error, Offset, Result, Timestamp, limits};
 use bytes::Bytes;
 
@@ -60,16 +60,6 @@ const CONTROL: u16 = 1 << 5;
 const DELETE_HORIZON: u16 = 1 << 6;
 /// What the producer fields hold when there is no producer id.
 const NO_PRODUCER: ProducerStamp = ProducerStamp { producer_id: -1, producer_epoch: -1, base_sequence: -1 };
-
-/// Whose clock a batch's timestamps are from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TimestampType {
-    /// The producer's: each record has its own.
-    #[default]
-    CreateTime,
-    /// The broker's at the append: every record has the batch's `max_timestamp`.
-    LogAppendTime,
-}
 
 /// A parsed batch header; the module draws it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,6 +264,20 @@ pub fn stamp_offset(batch: &mut [u8], base_offset: Offset, leader_epoch: i32) {
     assert!(batch.len() >= BATCH_HEADER_BYTES, "stamp_offset takes a validated batch");
     batch[BASE_OFFSET..BATCH_LENGTH].copy_from_slice(&base_offset.to_be_bytes());
     batch[LEADER_EPOCH..MAGIC].copy_from_slice(&leader_epoch.to_be_bytes());
+}
+
+/// Says that all records of a batch are of the time of their append, `now`: their own times do not count any more. The
+/// checksum is computed anew, over all of the batch.
+///
+/// # Panics
+/// If `batch` is shorter than a header; pass one that [`validate`] has accepted.
+pub fn stamp_append_time(batch: &mut [u8], now: Timestamp) {
+    assert!(batch.len() >= BATCH_HEADER_BYTES, "stamp_append_time takes a validated batch");
+    let attributes = u16::from_be_bytes([batch[ATTRIBUTES], batch[ATTRIBUTES + 1]]) | LOG_APPEND_TIME;
+    batch[ATTRIBUTES..LAST_OFFSET_DELTA].copy_from_slice(&attributes.to_be_bytes());
+    batch[MAX_TIMESTAMP..PRODUCER_ID].copy_from_slice(&now.0.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// The length of the batch at the start of `bytes` as it says itself; `None` if that much is not there.

@@ -23,7 +23,8 @@
 //! records. So whoever reads on moves by [`records_at`], whose position follows the batches' headers and not the last
 //! record's offset plus one; a batch without records moves it as well.
 
-use super::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, TimestampType, batches, verify_crc};
+use super::TimestampType;
+use super::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, batches, verify_crc};
 use super::compression::decompress;
 use super::varint::{varint, varlong};
 use super::{Compression, Header, StoredRecord, malformed};

@@ -29,14 +29,15 @@ mod tests;
 
 pub(crate) use batch::{BATCH_HEAD_BYTES, batch_bytes, empty_batch, end_by_checksum, restore_head, set_batch_bytes};
 pub use batch::{
-    BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, TimestampType, batches, stamp_offset, validate, verify_crc,
+    BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, batches, stamp_append_time, stamp_offset, validate, verify_crc,
 };
 pub use builder::BatchBuilder;
 pub use control::{ControlKind, ControlRecord};
 pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};
-pub use rebuild::rebuild;
+pub use rebuild::{rebuild, recompress};
 
+pub use crate::types::{Compression, TimestampType};
 use crate::types::{Error, Offset, Result, Timestamp};
 use bytes::Bytes;
 use std::fmt;
@@ -77,23 +78,6 @@ pub struct StoredRecord {
     pub value: Option<Bytes>,
     /// As they were sent, in order.
     pub headers: Vec<Header>,
-}
-
-/// How a batch's records are compressed. The discriminants are Kafka's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None = 0,
-    /// Deflate (RFC 1952): small and slow.
-    Gzip = 1,
-    /// Fast, large.
-    Snappy = 2,
-    /// The fastest.
-    Lz4 = 3,
-    /// The smallest for its speed (RFC 8878); the one to choose unless a peer cannot read it.
-    Zstd = 4,
 }
 
 /// Who wrote a batch, so that a repeated one is recognised: producer id, epoch and the first record's sequence

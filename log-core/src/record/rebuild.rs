@@ -1,4 +1,4 @@
-//! Taking records out of a batch, for compaction.
+//! Taking records out of a batch, for compaction; and keeping it in another codec.
 //!
 //! Everything that others rely on stays: base and last offset, so that readers pass over the gap; leader epoch and
 //! producer fields, so that the producer's state can be read from the log; codec; and each record's bytes, headers that
@@ -16,7 +16,8 @@
 
 use super::Compression;
 use super::StoredRecord;
-use super::batch::{BATCH_HEADER_BYTES, Batch, Rewritten, TimestampType, rewrite_header};
+use super::TimestampType;
+use super::batch::{BATCH_HEADER_BYTES, Batch, Rewritten, rewrite_header};
 use super::compression::compress;
 use super::iter::all_records_from;
 use super::varint::{put_varint, varint, varint_len, varlong};
@@ -74,6 +75,35 @@ pub fn rebuild(
     Ok(Some(out.into()))
 }
 
+/// The batch with the same records in another codec; in none if it does not make them smaller.
+///
+/// [`Error::Malformed`](crate::types::Error::Malformed) if the batch is damaged or its records cannot be read.
+pub fn recompress(batch: &Batch, codec: Compression) -> Result<Bytes> {
+    let header = &batch.header;
+    let mut out = Vec::with_capacity(batch.bytes.len());
+    out.extend_from_slice(&batch.bytes[..BATCH_HEADER_BYTES]);
+    let mut records = all_records_from(batch)?;
+    while let Some((_, bytes)) = records.next_with_bytes().transpose()? {
+        out.extend_from_slice(&bytes);
+    }
+    let mut to = Rewritten {
+        compression: Compression::None,
+        records_count: header.records_count,
+        base_timestamp: header.base_timestamp,
+        max_timestamp: header.max_timestamp,
+        has_delete_horizon: header.has_delete_horizon,
+    };
+    if let Some(smaller) = compress(codec, &out, BATCH_HEADER_BYTES) {
+        out = smaller;
+        to.compression = codec;
+    }
+    if out.len() > limits::BATCH_BYTES_HARD_MAX as usize {
+        return Err(super::malformed("the batch would be larger than a batch may be, decompressed"));
+    }
+    rewrite_header(&mut out, &to);
+    Ok(out.into())
+}
+
 /// Appends a record with another timestamp delta.
 fn put_with_delta(out: &mut Vec<u8>, record: &[u8], delta: i64) -> Result<()> {
     let (_, length_bytes) = varint(record)?;
@@ -90,7 +120,9 @@ fn put_with_delta(out: &mut Vec<u8>, record: &[u8], delta: i64) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BatchBuilder, BatchHeader, ProducerStamp, Record, batches, records, stamp_offset};
+    use super::super::{
+        BatchBuilder, BatchHeader, ProducerStamp, Record, batches, records, stamp_append_time, stamp_offset,
+    };
     use super::*;
     use proptest::prelude::*;
 
@@ -105,6 +137,34 @@ mod tests {
         let mut bytes = builder.finish().to_vec();
         stamp_offset(&mut bytes, 100, 3);
         batches(bytes.into()).next().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_batch_in_another_codec_has_the_same_records_and_header() {
+        let times: Vec<i64> = (0..200).map(|n| 1_000 + n % 7).collect();
+        for from in Compression::ALL {
+            let batch = batch_of(from, &times);
+            for to in Compression::ALL {
+                let bytes = recompress(&batch, to).unwrap();
+                let header = BatchHeader::parse(&bytes).unwrap().unwrap();
+                super::super::validate(&bytes, u32::MAX).unwrap();
+                assert_eq!(header.compression, to);
+                let (crc, batch_length) = (header.crc, header.batch_length);
+                let compression = to;
+                assert_eq!(header, BatchHeader { crc, batch_length, compression, ..batch.header });
+                let read = |bytes: &Bytes| records(bytes.clone()).collect::<Result<Vec<_>>>().unwrap();
+                assert_eq!(read(&bytes), read(&batch.bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn the_time_of_the_append_is_that_of_every_record() {
+        let mut bytes = batch_of(Compression::Lz4, &[5, 7, 6]).bytes.to_vec();
+        stamp_append_time(&mut bytes, Timestamp(99));
+        super::super::verify_crc(&bytes).unwrap();
+        let times = records(bytes.into()).map(|record| record.unwrap().timestamp.0).collect::<Vec<_>>();
+        assert_eq!(times, [99, 99, 99]);
     }
 
     proptest! {

@@ -3,26 +3,12 @@
 use crate::record::{ProducerStamp, StoredRecord};
 use crate::types::{
     Error, GroupId, LogOffsets, Offset, OffsetSpec, PartitionIndex, Timestamp, TopicConfig, TopicId, TopicName,
-    TopicPartition, TopicSpec,
+    TopicPartition,
 };
 use bytes::Bytes;
 use std::time::Duration;
 
 pub use crate::types::ShareOutcome;
-
-/// Makes topics (Kafka's CreateTopics).
-#[derive(Clone, Debug)]
-pub struct CreateTopics {
-    /// What to make.
-    pub topics: Vec<TopicSpec>,
-}
-
-/// Deletes a topic with its records (Kafka's DeleteTopics).
-#[derive(Clone, Debug)]
-pub struct DeleteTopic {
-    /// The topic.
-    pub topic: TopicName,
-}
 
 /// Deletes the records of partitions before an offset each (Kafka's DeleteRecords).
 #[derive(Clone, Debug)]
@@ -86,6 +72,9 @@ pub struct Produced {
     pub base_offset: Offset,
     /// Whether the batch had been appended before (same producer, same sequence).
     pub duplicate: bool,
+    /// The broker's time that the records were given, if the topic asks for it (`message.timestamp.type`) and the batch
+    /// is not a duplicate.
+    pub append_time: Option<Timestamp>,
 }
 
 /// Reads batches of several partitions (Kafka's Fetch).

@@ -4,13 +4,15 @@
 //! connection to a Kafka broker will implement it too, so requests and responses carry what Kafka's carry, under
 //! Kafka's names, and batches travel as the bytes that lie on disk.
 
+mod admin;
 mod messages;
 
+pub use admin::*;
 pub use messages::*;
 
 use crate::env::Clock;
-use crate::types::Result;
-use futures::future::BoxFuture;
+use crate::types::{AclBinding, ConfigResource, Error, Result};
+use futures::future::{BoxFuture, FutureExt as _, ready};
 
 /// A log that answers requests. Every method may be called from many tasks at once; a dropped future leaves the
 /// request either done or not done, never half done.
@@ -57,6 +59,85 @@ pub trait Service: Send + Sync + std::fmt::Debug + 'static {
     /// Ends or extends leases (KIP-932's ShareAcknowledge). Durable when it returns.
     fn share_acknowledge(&self, request: ShareAcknowledge) -> BoxFuture<'_, Result<()>>;
 
+    // Administration. A service that does not offer one of these says so. What is changed is durable when it returns.
+
+    /// Gives topics more partitions; each succeeds or fails by itself.
+    fn create_partitions(&self, _: CreatePartitions) -> BoxFuture<'_, Vec<Result<()>>> {
+        ready(vec![Err(Error::Unsupported { what: "adding partitions" })]).boxed()
+    }
+    /// Every setting of some resources, with its value, default and source.
+    fn describe_configs(&self, _: DescribeConfigs) -> BoxFuture<'_, Vec<Result<Vec<ConfigEntry>>>> {
+        ready(vec![Err(Error::Unsupported { what: "describing settings" })]).boxed()
+    }
+    /// Replaces what is set. Takes effect at once, on open partitions too.
+    fn alter_configs(&self, _: AlterConfigs) -> BoxFuture<'_, Vec<Result<()>>> {
+        ready(vec![Err(Error::Unsupported { what: "changing settings" })]).boxed()
+    }
+    /// Changes what is set. Takes effect at once, on open partitions too.
+    fn incremental_alter_configs(&self, _: IncrementalAlterConfigs) -> BoxFuture<'_, Vec<Result<()>>> {
+        ready(vec![Err(Error::Unsupported { what: "changing settings" })]).boxed()
+    }
+    /// The resources for which something is set (Kafka's ListConfigResources).
+    fn list_config_resources(&self) -> BoxFuture<'_, Result<Vec<ConfigResource>>> {
+        unsupported("listing what has settings")
+    }
+    /// The cluster with its brokers.
+    fn describe_cluster(&self) -> BoxFuture<'_, Result<ClusterDescription>> {
+        unsupported("describing the cluster")
+    }
+    /// Where partitions lie, and how large they are.
+    fn describe_log_dirs(&self, _: DescribeLogDirs) -> BoxFuture<'_, Result<Vec<LogDirDescription>>> {
+        unsupported("describing data directories")
+    }
+    /// Has the preferred replicas lead again.
+    fn elect_leaders(&self, _: ElectLeaders) -> BoxFuture<'_, Result<ByPartition<()>>> {
+        unsupported("electing leaders")
+    }
+    /// Moves partitions to other brokers; each succeeds or fails by itself.
+    fn alter_reassignments(&self, _: AlterReassignments) -> BoxFuture<'_, Vec<Result<()>>> {
+        ready(vec![Err(Error::Unsupported { what: "moving partitions" })]).boxed()
+    }
+    /// Adds entries of access control; each succeeds or fails by itself.
+    fn create_acls(&self, _: CreateAcls) -> BoxFuture<'_, Vec<Result<()>>> {
+        ready(vec![Err(Error::Unsupported { what: "access control" })]).boxed()
+    }
+    /// The entries of access control that a filter chooses.
+    fn describe_acls(&self, _: DescribeAcls) -> BoxFuture<'_, Result<Vec<AclBinding>>> {
+        unsupported("access control")
+    }
+    /// Takes entries of access control away, and returns which, for each filter.
+    fn delete_acls(&self, _: DeleteAcls) -> BoxFuture<'_, Vec<Result<Vec<AclBinding>>>> {
+        ready(vec![Err(Error::Unsupported { what: "access control" })]).boxed()
+    }
+    /// The users there are; `ResourceNotFound` for one that was named and is not there.
+    fn describe_scram_users(&self, _: DescribeScramUsers) -> BoxFuture<'_, Result<ByUser<ScramUser>>> {
+        unsupported("managing users")
+    }
+    /// Adds, changes and takes away users; each user succeeds or fails by itself.
+    fn alter_scram_users(&self, _: AlterScramUsers) -> BoxFuture<'_, Result<ByUser<()>>> {
+        unsupported("managing users")
+    }
+    /// The quotas there are.
+    fn describe_quotas(&self, _: DescribeQuotas) -> BoxFuture<'_, Result<Vec<QuotaDescription>>> {
+        unsupported("quotas")
+    }
+    /// Changes quotas; each entity succeeds or fails by itself.
+    fn alter_quotas(&self, _: AlterQuotas) -> BoxFuture<'_, Vec<Result<()>>> {
+        ready(vec![Err(Error::Unsupported { what: "quotas" })]).boxed()
+    }
+    /// The features of the cluster and their levels.
+    fn describe_features(&self) -> BoxFuture<'_, Result<Vec<FeatureDescription>>> {
+        unsupported("features")
+    }
+    /// Changes the levels of features, all or none.
+    fn update_features(&self, _: UpdateFeatures) -> BoxFuture<'_, Result<()>> {
+        unsupported("changing features")
+    }
+
     /// Stops taking requests, makes everything durable and releases the data.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+fn unsupported<T: Send + 'static>(what: &'static str) -> BoxFuture<'static, Result<T>> {
+    ready(Err(Error::Unsupported { what })).boxed()
 }

@@ -56,6 +56,12 @@ impl Member {
         }
     }
 
+    /// Works by other settings from here on.
+    pub(super) fn configure(&mut self, flush: Flush, segment_bytes: u64, segment_age: Duration) {
+        self.flush = flush;
+        self.log.configure(flush, segment_bytes, segment_age);
+    }
+
     /// Queues an append; whether it is the first in the queue.
     pub(super) fn push(&mut self, token: Token, batch: Bytes, acks: Acks) -> bool {
         self.queue.push_back(Append { token, batch, acks });

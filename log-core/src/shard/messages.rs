@@ -61,6 +61,8 @@ pub(crate) enum Command {
     FinishCompaction { slot: Slot, token: Token, report: CompactionReport },
     /// Forget producers that wrote nothing since then.
     ExpireProducers { slot: Slot, token: Token, before: Timestamp },
+    /// Work by other settings from here on.
+    Configure { slot: Slot, flush: Flush, segment_bytes: u64, segment_age: Duration },
     /// Write what a close leaves beside the log, so that it can be synced together with that of others.
     PrepareClose { slot: Slot },
     /// Make everything durable, close the log and tell waiters why. No ticket may be out.
@@ -140,7 +142,7 @@ impl Command {
             | Self::FinishCompaction { token, .. }
             | Self::ExpireProducers { token, .. }
             | Self::Close { token, .. } => Some(*token),
-            Self::PrepareClose { .. } | Self::Remove { .. } | Self::Fence { .. } => None,
+            Self::Configure { .. } | Self::PrepareClose { .. } | Self::Remove { .. } | Self::Fence { .. } => None,
         }
     }
 }
@@ -185,6 +187,9 @@ impl fmt::Display for Command {
             Self::FinishCompaction { slot, token, .. } => write!(f, "{token} compacted {slot}"),
             Self::ExpireProducers { slot, token, before } => {
                 write!(f, "{token} expire producers of {slot} before {before}")
+            }
+            Self::Configure { slot, flush, segment_bytes, segment_age } => {
+                write!(f, "configure {slot}: flush {flush}, segments of {segment_bytes} bytes, {segment_age:?}")
             }
             Self::PrepareClose { slot } => write!(f, "prepare to close {slot}"),
             Self::Close { slot, token, why } => write!(f, "{token} close {slot}: {why}"),

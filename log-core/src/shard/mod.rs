@@ -87,6 +87,7 @@ impl Shard {
             | Command::Replace { slot, .. }
             | Command::FinishCompaction { slot, .. }
             | Command::ExpireProducers { slot, .. }
+            | Command::Configure { slot, .. }
             | Command::PrepareClose { slot }
             | Command::Close { slot, .. }
             | Command::Remove { slot, .. } => self.write(now, *slot, effects),
@@ -155,6 +156,13 @@ impl Shard {
             }
             Command::ExpireProducers { slot, token, before } => {
                 (token, self.member(slot).map(|member| member.expire_producers(before)).map(|()| Reply::Done))
+            }
+            Command::Configure { slot, flush, segment_bytes, segment_age } => {
+                if let Ok(member) = self.member(slot) {
+                    member.configure(flush, segment_bytes, segment_age);
+                }
+                // What was not to be synced soon may be now, and what waited for room may have it.
+                return self.write(now, slot, effects);
             }
             Command::PrepareClose { slot } => {
                 if let (None, Ok(member)) = (fence, self.member(slot)) {

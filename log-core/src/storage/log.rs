@@ -131,6 +131,11 @@ enum Origin {
 }
 
 impl PartitionLog {
+    /// Works by other settings from here on. What readers have seen stays readable, however it was flushed.
+    pub fn configure(&mut self, flush: Flush, segment_bytes: u64, segment_age: Duration) {
+        self.config = LogConfig { partition: self.config.partition.clone(), flush, segment_bytes, segment_age };
+    }
+
     /// Opens the log in `dir` and recovers it from what the checkpoint knows (see [`OpenReport`]); a directory that is
     /// missing is an empty log, and made by the first append. A log below whose durable point something is wrong opens
     /// read-only.

@@ -1,6 +1,6 @@
 //! What a topic is asked to be.
 
-use super::{Error, PartitionIndex, Result, TopicName, limits};
+use super::{Compression, Error, PartitionIndex, Result, TimestampType, TopicName, limits};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +15,23 @@ pub enum Flush {
     Os,
     /// At least every so often, and not before it is acknowledged: a power cut loses what came since. Not zero.
     Interval(Duration),
+}
+
+/// What [`Flush`] displays.
+impl std::str::FromStr for Flush {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let interval = |text: &str| text.strip_prefix("interval:")?.strip_suffix("ms")?.parse().ok();
+        match (text, interval(text)) {
+            ("durable", _) => Ok(Self::Durable),
+            ("os", _) => Ok(Self::Os),
+            (_, Some(ms)) if ms > 0 => Ok(Self::Interval(Duration::from_millis(ms))),
+            _ => Err(Error::InvalidRequest {
+                why: format!("`{text}` is not durable, os or an interval: interval:200ms"),
+            }),
+        }
+    }
 }
 
 impl Flush {
@@ -62,7 +79,7 @@ impl Cleanup {
 }
 
 /// The settings of a topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicConfig {
     /// When a record is acknowledged.
     pub flush: Flush,
@@ -75,6 +92,19 @@ pub struct TopicConfig {
     pub segment_age: Duration,
     /// What becomes of records that are no longer needed.
     pub cleanup: Cleanup,
+    /// Whose clock stamps records (Kafka's `message.timestamp.type`).
+    pub timestamps: TimestampType,
+    /// How far a record's timestamp may lie before the broker's clock; `None` is without a bound.
+    pub timestamp_before: Option<Duration>,
+    /// How far it may lie ahead of it; `None` is without a bound.
+    pub timestamp_after: Option<Duration>,
+    /// The codec that batches are kept in; `None` is that of the producer (Kafka's `compression.type`).
+    pub compression: Option<Compression>,
+    /// Replicas that have to be in sync for an append with acks=all to be taken (Kafka's `min.insync.replicas`).
+    pub replicas_in_sync_min: u16,
+    /// The part of a partition that has to be dirty before it is compacted, in thousandths (Kafka's
+    /// `min.cleanable.dirty.ratio`).
+    pub dirty_permille: u16,
     /// How long records are kept at least; `None` is for ever. Not for a topic that is only compacted.
     pub retention: Option<Duration>,
     /// Bytes of one partition above which its oldest segments go; `None` is without a bound. Not for a topic that is
@@ -99,6 +129,12 @@ impl Default for TopicConfig {
             segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
             segment_age: limits::SEGMENT_AGE_DEFAULT,
             cleanup: Cleanup::Delete,
+            timestamps: TimestampType::CreateTime,
+            timestamp_before: None,
+            timestamp_after: None,
+            compression: None,
+            replicas_in_sync_min: 1,
+            dirty_permille: 500,
             retention: None,
             retention_bytes: None,
             tombstone_delay: limits::TOMBSTONE_DELAY_DEFAULT,

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     NotFound,
     /// The named thing exists already.
     AlreadyExists,
+    /// Not for this principal: authenticate as another, or have it allowed.
+    Denied,
     /// Someone else has it now; try again when they are done.
     Busy,
     /// Try again; nothing was changed. A full disk is of this kind: make room first.
@@ -151,6 +153,124 @@ pub enum Error {
         /// The sequence that would have followed.
         expected: i32,
     },
+    /// TW0151: a setting that does not exist, or a value that it cannot have.
+    #[error("`{name}`: {why}")]
+    InvalidConfig {
+        /// The setting.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// TW0152: a topic cannot have that many partitions.
+    #[error("{why}")]
+    InvalidPartitions {
+        /// What is wrong.
+        why: String,
+    },
+    /// TW0153: there are not so many brokers.
+    #[error("a replication factor of {factor} needs {factor} brokers and there are {brokers}")]
+    InvalidReplicationFactor {
+        /// What was asked for.
+        factor: i16,
+        /// How many brokers there are.
+        brokers: usize,
+    },
+    /// TW0154: partitions were assigned to brokers in a way that cannot be.
+    #[error("{why}")]
+    InvalidReplicaAssignment {
+        /// What is wrong.
+        why: String,
+    },
+    /// TW0155: no topic has this identity; it may have been deleted.
+    #[error("there is no topic with the id {id}")]
+    UnknownTopicId {
+        /// The identity.
+        id: super::TopicId,
+    },
+    /// TW0156: the principal may not do this.
+    #[error("{principal} may not {operation} {resource_type} `{resource}`")]
+    NotAuthorized {
+        /// Who asked.
+        principal: String,
+        /// What for.
+        operation: super::AclOperation,
+        /// The kind of resource.
+        resource_type: super::ResourceType,
+        /// Its name.
+        resource: String,
+    },
+    /// TW0157: it is not who it says it is. Deliberately without a reason that would help to guess.
+    #[error("authentication failed: {why}")]
+    AuthenticationFailed {
+        /// What is told to the peer.
+        why: String,
+    },
+    /// TW0158: a credential that cannot be stored.
+    #[error("{why}")]
+    UnacceptableCredential {
+        /// What is wrong.
+        why: String,
+    },
+    /// TW0159: what is to be changed is not there: a user, a credential, a feature.
+    #[error("there is no {what}")]
+    ResourceNotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// TW0160: a request names the same thing twice.
+    #[error("{what} is named twice in one request")]
+    DuplicateResource {
+        /// What.
+        what: String,
+    },
+    /// TW0161: records that the topic does not take.
+    #[error("{why}")]
+    InvalidRecord {
+        /// What is wrong with the batch.
+        why: String,
+        /// Which records, from 0, and what is wrong with each; empty when it is all of them.
+        records: Vec<(u32, String)>,
+    },
+    /// TW0162: a record's time is further from the broker's clock than the topic allows.
+    #[error("{why}")]
+    InvalidTimestamp {
+        /// Which bound was broken, and by what.
+        why: String,
+    },
+    /// TW0163: the leader is the preferred one already.
+    #[error("{partition} has its preferred leader")]
+    ElectionNotNeeded {
+        /// The partition.
+        partition: TopicPartition,
+    },
+    /// TW0164: there is no reassignment that could be cancelled.
+    #[error("{partition} is not being reassigned")]
+    NoReassignment {
+        /// The partition.
+        partition: TopicPartition,
+    },
+    /// TW0165: a feature cannot be set to that level.
+    #[error("the feature `{feature}` {why}")]
+    FeatureUpdateFailed {
+        /// The feature.
+        feature: String,
+        /// Why not.
+        why: String,
+    },
+    /// TW0166: the service does not offer this.
+    #[error("{what} is not offered here")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// TW0167: fewer replicas are in sync than the topic asks for. Nothing was appended.
+    #[error("{in_sync} replicas are in sync and the topic asks for {needed} (`min.insync.replicas`)")]
+    NotEnoughReplicas {
+        /// How many are.
+        in_sync: u16,
+        /// How many there have to be.
+        needed: u16,
+    },
     /// TW0201: another process has the data directory.
     #[error("the data directory {} is in use by process {pid}", path.display())]
     DirectoryInUse {
@@ -233,6 +353,23 @@ impl Error {
             Self::GroupNotEmpty { .. } => "TW0111",
             Self::LeaseLost { .. } => "TW0112",
             Self::OutOfOrderSequence { .. } => "TW0113",
+            Self::InvalidConfig { .. } => "TW0151",
+            Self::InvalidPartitions { .. } => "TW0152",
+            Self::InvalidReplicationFactor { .. } => "TW0153",
+            Self::InvalidReplicaAssignment { .. } => "TW0154",
+            Self::UnknownTopicId { .. } => "TW0155",
+            Self::NotAuthorized { .. } => "TW0156",
+            Self::AuthenticationFailed { .. } => "TW0157",
+            Self::UnacceptableCredential { .. } => "TW0158",
+            Self::ResourceNotFound { .. } => "TW0159",
+            Self::DuplicateResource { .. } => "TW0160",
+            Self::InvalidRecord { .. } => "TW0161",
+            Self::InvalidTimestamp { .. } => "TW0162",
+            Self::ElectionNotNeeded { .. } => "TW0163",
+            Self::NoReassignment { .. } => "TW0164",
+            Self::FeatureUpdateFailed { .. } => "TW0165",
+            Self::Unsupported { .. } => "TW0166",
+            Self::NotEnoughReplicas { .. } => "TW0167",
             Self::DirectoryInUse { .. } => "TW0201",
             Self::UnsupportedFormat { .. } => "TW0202",
             Self::DiskFull { .. } => "TW0203",
@@ -252,13 +389,28 @@ impl Error {
             | Self::InvalidRequest { .. }
             | Self::InvalidGroup { .. }
             | Self::OutOfOrderSequence { .. }
+            | Self::InvalidConfig { .. }
+            | Self::InvalidPartitions { .. }
+            | Self::InvalidReplicationFactor { .. }
+            | Self::InvalidReplicaAssignment { .. }
+            | Self::UnacceptableCredential { .. }
+            | Self::DuplicateResource { .. }
+            | Self::InvalidRecord { .. }
+            | Self::InvalidTimestamp { .. }
+            | Self::FeatureUpdateFailed { .. }
+            | Self::Unsupported { .. }
             | Self::UnsupportedFormat { .. } => ErrorKind::InvalidInput,
+            Self::NotAuthorized { .. } | Self::AuthenticationFailed { .. } => ErrorKind::Denied,
+            Self::UnknownTopicId { .. } | Self::ResourceNotFound { .. } | Self::NoReassignment { .. } => {
+                ErrorKind::NotFound
+            }
+            Self::ElectionNotNeeded { .. } => ErrorKind::AlreadyExists,
             Self::UnknownTopic { .. } | Self::UnknownPartition { .. } | Self::UnknownGroup { .. } => {
                 ErrorKind::NotFound
             }
             Self::TopicExists { .. } => ErrorKind::AlreadyExists,
             Self::DirectoryInUse { .. } | Self::GroupNotEmpty { .. } => ErrorKind::Busy,
-            Self::DiskFull { .. } => ErrorKind::Retriable,
+            Self::DiskFull { .. } | Self::NotEnoughReplicas { .. } => ErrorKind::Retriable,
             Self::OffsetOutOfRange { .. } | Self::StaleMember { .. } | Self::LeaseLost { .. } => ErrorKind::Stale,
             Self::Corrupt { .. } | Self::Malformed { .. } => ErrorKind::Corrupt,
             Self::Fenced { .. } => ErrorKind::Fenced,
@@ -286,6 +438,7 @@ impl Error {
             Self::StaleMember { .. } => "join again and continue from the committed offsets".into(),
             Self::GroupNotEmpty { .. } => "stop its members first".into(),
             Self::LeaseLost { .. } => "drop this delivery: the record has gone to another worker or is finished".into(),
+            Self::NotAuthorized { .. } => "have an access control entry made that allows it".into(),
             Self::DirectoryInUse { pid, .. } => {
                 format!("stop process {pid} first, or use another directory with   --data DIR")
             }

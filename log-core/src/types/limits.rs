@@ -80,5 +80,20 @@ pub const DELIVERIES_DEFAULT_MAX: u16 = 5;
 /// Records that one queue partition may have leased at once (KIP-932's record lock limit).
 pub const LEASED_RECORDS_MAX: usize = 2000;
 
+/// Bytes of a name in an access control entry.
+pub const ACL_TEXT_BYTES_MAX: usize = 1024;
+/// Access control entries in all: each request walks a few, and all of them are in memory.
+pub const ACLS_MAX: usize = 100_000;
+/// Users with a credential.
+pub const USERS_MAX: usize = 100_000;
+/// Entities with a quota.
+pub const QUOTA_ENTITIES_MAX: usize = 100_000;
+/// Bytes of one configuration value; a topic's schema is the longest.
+pub const CONFIG_VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Topics of one request to create or delete some.
+pub const TOPICS_PER_REQUEST_MAX: usize = 10_000;
+/// Producer ids that are taken from the metadata log at a time (Kafka's block).
+pub const PRODUCER_ID_BLOCK: i64 = 1000;
+
 const _: () = assert!(BATCH_BYTES_DEFAULT_MAX <= BATCH_BYTES_HARD_MAX);
 const _: () = assert!((INDEX_STEP_BYTES as u64) < SEGMENT_BYTES_DEFAULT);

@@ -19,9 +19,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("shard", &["types", "record", "env", "storage"]),
     ("group", &["types", "record", "codec"]),
     ("share", &["types", "record", "codec"]),
-    ("service", &["types", "record", "env"]),
-    ("client", &["types", "record", "codec", "env", "service"]),
-    ("broker", &["types", "record", "codec", "env", "service", "storage", "shard", "group", "share"]),
+    // Who may do what: credentials, entries, quotas.
+    ("access", &["types"]),
+    // The table of settings.
+    ("config", &["types"]),
+    ("service", &["types", "record", "env", "config"]),
+    ("client", &["types", "record", "codec", "env", "service", "access"]),
+    (
+        "broker",
+        &["types", "record", "codec", "env", "service", "storage", "shard", "group", "share", "access", "config"],
+    ),
     // The one place that puts a broker behind the client's handle.
     ("open", &["types", "env", "service", "client", "broker"]),
     // Looks at and repairs what no broker has open.
@@ -42,6 +49,8 @@ const SHELLS: &[(&str, &[&str])] = &[
         ],
     ),
     ("std::fs", &["log-core/src/env/real_disk.rs", "src/"]),
+    // An address is a value like others; a socket is not.
+    ("std::net::IpAddr", &["log-core/src/types/"]),
     ("std::net", &[]),
     ("std::thread", &["log-core/src/shard/driver.rs", "log-core/src/broker/", "streams/src/runtime/", "src/"]),
     // Its id, so that two runs do not take each other's names.

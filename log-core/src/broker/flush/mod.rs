@@ -266,7 +266,7 @@ impl Drop for Flusher {
 impl Shared {
     /// Says that a partition has bytes to sync, within that time.
     pub(super) fn dirty(&self, partition: Arc<Partition>, within: Duration) {
-        let lane = if partition.flush.is_durable() { &self.now } else { &self.later };
+        let lane = if partition.is_durable() { &self.now } else { &self.later };
         if self.closing.load(Ordering::Acquire) {
             return;
         }
