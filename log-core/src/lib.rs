@@ -9,6 +9,7 @@
 //!      └──▶ storage         segments, recovery, checkpoint (synchronous)
 //!             ├──▶ record   Kafka record batches, byte for byte
 //!             └──▶ env      disk, clock, chance: real or simulated
+//!   wire       Kafka's protocol, bytes to messages and back
 //!   types      names, offsets, moments, limits, errors: what all of them speak
 //! ```
 //! A record is acknowledged when it is on disk ([`TopicConfig::flush`](types::TopicConfig) says otherwise). A log that
@@ -69,6 +70,7 @@ mod shard;
 mod share;
 pub mod storage;
 pub mod types;
+mod wire;
 
 pub use client::{
     Admin, Consumer, ConsumerBuilder, ConsumerRecord, Delivery, Job, Log, PartitionReader, Producer, ProducerBuilder,

@@ -153,6 +153,20 @@ pub enum Error {
         /// The sequence that would have followed.
         expected: i32,
     },
+    /// TW0114: a Kafka broker said no, with a code that no other error here stands for.
+    #[error("{subject}: {why} ({name})")]
+    Refused {
+        /// Kafka's number for it.
+        code: i16,
+        /// Kafka's name for it.
+        name: &'static str,
+        /// What was asked about: a topic, a group, a transactional id.
+        subject: String,
+        /// What the broker said, or what the code means.
+        why: String,
+        /// What the caller should do.
+        kind: ErrorKind,
+    },
     /// TW0151: a setting that does not exist, or a value that it cannot have.
     #[error("`{name}`: {why}")]
     InvalidConfig {
@@ -353,6 +367,7 @@ impl Error {
             Self::GroupNotEmpty { .. } => "TW0111",
             Self::LeaseLost { .. } => "TW0112",
             Self::OutOfOrderSequence { .. } => "TW0113",
+            Self::Refused { .. } => "TW0114",
             Self::InvalidConfig { .. } => "TW0151",
             Self::InvalidPartitions { .. } => "TW0152",
             Self::InvalidReplicationFactor { .. } => "TW0153",
@@ -414,6 +429,7 @@ impl Error {
             Self::OffsetOutOfRange { .. } | Self::StaleMember { .. } | Self::LeaseLost { .. } => ErrorKind::Stale,
             Self::Corrupt { .. } | Self::Malformed { .. } => ErrorKind::Corrupt,
             Self::Fenced { .. } => ErrorKind::Fenced,
+            Self::Refused { kind, .. } => *kind,
             Self::Closed => ErrorKind::Closed,
             Self::Io { .. } => ErrorKind::Io,
         }

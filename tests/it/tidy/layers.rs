@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("codec", &["types"]),
     ("record", &["types"]),
+    ("wire", &["types"]),
     ("env", &["types"]),
     // Asked where a rule may be broken on purpose.
     ("mutants", &[]),
