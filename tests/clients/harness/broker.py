@@ -1,0 +1,154 @@
+"""The broker under test: `tw start` on a fresh directory, Apache Kafka as the second opinion, or one that runs already."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+from .fetch import Unavailable
+from .process import end_group
+
+#: What librdkafka's tests take for granted of a topic that is made by being asked for.
+PARTITIONS = 4
+
+
+class Given:
+    """A broker that somebody else started."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def alive(self):
+        return True
+
+
+class Started:
+    """A broker process with a data directory of its own; both go when the suite is done."""
+
+    def __init__(self, scratch: Path):
+        self.scratch, self.process = scratch, None
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(parents=True)
+        with (self.scratch / "broker.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [str(word) for word in self.command()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **self.environment()},
+            )
+        try:
+            self.wait_for_it()
+        except BaseException:
+            end_group(self.process)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                pass
+        end_group(self.process)
+        shutil.rmtree(self.scratch / "data", ignore_errors=True)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def environment(self):
+        return {}
+
+    def wait_for_it(self):
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            if not self.alive():
+                break
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        tail = (self.scratch / "broker.log").read_text(errors="replace").splitlines()[-5:]
+        raise Unavailable("the broker does not listen: " + " / ".join(tail))
+
+
+class Tailwater(Started):
+    """`tw start` with what a Kafka broker has by default, but for the partitions of a topic."""
+
+    kind = "tailwater"
+
+    def __init__(self, scratch, binary: Path):
+        super().__init__(scratch)
+        self.binary = binary
+
+    def command(self):
+        settings = self.scratch / "settings.toml"
+        settings.write_text(f"num.partitions = {PARTITIONS}\nauto.create.topics.enable = true\n")
+        data = self.scratch / "data"
+        return [self.binary, "start", "--data", data, "--listen", self.address, "--config", settings]
+
+
+class Kafka(Started):
+    """Apache Kafka, one node, with its own defaults."""
+
+    kind = "kafka"
+
+    def __init__(self, scratch, libs: Path):
+        super().__init__(scratch)
+        self.java = ["nice", "java", "-Xmx512m", "-cp", f"{libs}/*"]
+
+    def command(self):
+        controller = free_port()
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": 0,
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": self.scratch / "data",
+            "num.partitions": PARTITIONS,
+            # One node: its internal topics have one replica. One partition each is opened soonest.
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 1,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 1,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            "share.coordinator.state.topic.num.partitions": 1,
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+            "allow.everyone.if.no.acl.found": "true",
+        }
+        path = self.scratch / "server.properties"
+        path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        cluster = uuid.uuid4().hex[:22]
+        tool = [*self.java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(path)]
+        formatted = subprocess.run(tool, capture_output=True, text=True, check=False)
+        if formatted.returncode != 0:
+            raise Unavailable(f"Kafka cannot format its directory: {(formatted.stdout + formatted.stderr)[-300:]}")
+        return [*self.java, "kafka.Kafka", path]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
