@@ -34,10 +34,13 @@ class Given:
 class Started:
     """A broker process with a data directory of its own; both go when the suite is done."""
 
-    def __init__(self, scratch: Path):
+    def __init__(self, scratch: Path, settings):
         self.scratch, self.process = scratch, None
-        self.port = free_port()
+        settings = dict(settings)
+        self.port = settings.pop("port", 0)
+        self.port = self.port if is_free(self.port) else free_port()
         self.address = f"127.0.0.1:{self.port}"
+        self.settings = {"num.partitions": PARTITIONS, "auto.create.topics.enable": "true", **settings}
 
     def __enter__(self):
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -93,13 +96,13 @@ class Tailwater(Started):
 
     kind = "tailwater"
 
-    def __init__(self, scratch, binary: Path):
-        super().__init__(scratch)
+    def __init__(self, scratch, settings, binary: Path):
+        super().__init__(scratch, settings)
         self.binary = binary
 
     def command(self):
         settings = self.scratch / "settings.toml"
-        settings.write_text(f"num.partitions = {PARTITIONS}\nauto.create.topics.enable = true\n")
+        settings.write_text("".join(f"{name} = {value}\n" for name, value in self.settings.items()))
         data = self.scratch / "data"
         return [self.binary, "start", "--data", data, "--listen", self.address, "--config", settings]
 
@@ -109,8 +112,8 @@ class Kafka(Started):
 
     kind = "kafka"
 
-    def __init__(self, scratch, libs: Path):
-        super().__init__(scratch)
+    def __init__(self, scratch, settings, libs: Path):
+        super().__init__(scratch, settings)
         self.java = ["nice", "java", "-Xmx512m", "-cp", f"{libs}/*"]
 
     def command(self):
@@ -124,7 +127,6 @@ class Kafka(Started):
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": self.scratch / "data",
-            "num.partitions": PARTITIONS,
             # One node: its internal topics have one replica. One partition each is opened soonest.
             "offsets.topic.replication.factor": 1,
             "offsets.topic.num.partitions": 1,
@@ -137,6 +139,7 @@ class Kafka(Started):
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
             "allow.everyone.if.no.acl.found": "true",
+            **self.settings,
         }
         path = self.scratch / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
@@ -146,6 +149,16 @@ class Kafka(Started):
         if formatted.returncode != 0:
             raise Unavailable(f"Kafka cannot format its directory: {(formatted.stdout + formatted.stderr)[-300:]}")
         return [*self.java, "kafka.Kafka", path]
+
+
+def is_free(port):
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return port != 0
 
 
 def free_port():

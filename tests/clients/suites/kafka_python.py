@@ -11,6 +11,8 @@ from harness.results import FAIL, PASS, SKIP, Result
 
 VERSION = "3.0.12"
 SECONDS = 1500
+#: One of its groups asks for a session of 3 seconds.
+SETTINGS = {"group.min.session.timeout.ms": 1000}
 STAND_IN = '''"""Stands in for what the source distribution lacks: no broker is started here."""
 
 
