@@ -5,7 +5,9 @@
 //!      │  Service: a typed request in, a typed response out
 //!   broker     the shell: topics, group commit, long polls, timers (tokio)
 //!      ├──▶ group, share    pure machines: step(now, input, &mut effects)
-//!      ├──▶ shard           who writes to which partition; batching, acknowledgements
+//!      ├──▶ access, config  who may do what; the table of settings (pure)
+//!      ├──▶ shard           who writes to which partition; batching
+//!      │      └──▶ replica  up to where records are safe, and who is told so (pure)
 //!      └──▶ storage         segments, recovery, checkpoint (synchronous)
 //!             ├──▶ record   Kafka record batches, byte for byte
 //!             └──▶ env      disk, clock, chance: real or simulated
@@ -65,6 +67,7 @@ mod group;
 mod mutants;
 mod open;
 pub mod record;
+mod replica;
 pub mod service;
 mod shard;
 mod share;

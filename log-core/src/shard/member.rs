@@ -1,11 +1,11 @@
-//! One partition of a shard: its log, the appends that wait for room, and those who wait for acknowledgements.
+//! One partition of a shard: its log, the appends that wait for room, and its leader, who says what is acknowledged.
 //!
 //! This is the one file of the layer that calls the log. Appends queue up while a step gathers them and are written
 //! together at its end, as many as there is room for; the rest stays parked, in order, until a sync has made room.
 
 use super::messages::{Acks, Description, Effect, Reply, Slot, Token};
-use super::waiters::Waiters;
 use crate::record::ProducerStamp;
+use crate::replica::{self, Leader};
 use crate::storage::{
     Appended, CompactionPass, CompactionReport, CompactionSettings, Deletion, PartitionLog, Replacement, Retention,
     SyncTicket,
@@ -22,11 +22,14 @@ pub(super) struct Member {
     flush: Flush,
     /// Appends that are not written yet: of this step, or parked.
     queue: VecDeque<Append>,
-    waiters: Waiters,
+    /// Who waits for what, and up to where records are safe.
+    leader: Leader<(Token, Reply)>,
     /// Bytes that were ever written, handed out to be synced, and synced, in this order: each at most the one before.
     written: u64,
     begun: u64,
     synced: u64,
+    /// Of these, how many readers were told of.
+    told: u64,
     /// Within what time a sync was asked for that has not begun.
     asked: Option<Duration>,
     /// Why nothing is appended or acknowledged any more.
@@ -42,15 +45,17 @@ struct Append {
 
 impl Member {
     pub(super) fn new(slot: Slot, log: Box<PartitionLog>, flush: Flush) -> Self {
+        let leader = Leader::alone(log.offsets().high_watermark);
         Self {
             slot,
             log,
             flush,
             queue: VecDeque::new(),
-            waiters: Waiters::default(),
+            leader,
             written: 0,
             begun: 0,
             synced: 0,
+            told: 0,
             asked: None,
             failed: None,
         }
@@ -101,10 +106,14 @@ impl Member {
 
     /// Answers the appends of `scratch`, or lets them wait.
     fn answer(&mut self, scratch: &mut Scratch, effects: &mut Vec<Effect>) {
-        let offsets = self.log.offsets();
-        let mut bytes = 0;
-        let asked = scratch.asked.drain(..).zip(scratch.batches.drain(..));
-        for ((result, (token, acks)), batch) in scratch.results.drain(..).zip(asked).map(|(r, (a, b))| ((r, a), b)) {
+        let is_new = |appended: &Result<Appended>| appended.as_ref().is_ok_and(|appended| !appended.duplicate);
+        let written = scratch.results.iter().zip(&scratch.batches).filter(|(appended, _)| is_new(appended));
+        self.written += written.map(|(_, batch)| batch.len() as u64).sum::<u64>();
+        if !self.flush.is_durable() {
+            self.advance(self.log.offsets().high_watermark, self.written, effects);
+        }
+        scratch.batches.clear();
+        for (result, (token, acks)) in scratch.results.drain(..).zip(scratch.asked.drain(..)) {
             let appended: Appended = match result {
                 Ok(appended) => appended,
                 Err(error) => {
@@ -112,29 +121,29 @@ impl Member {
                     continue;
                 }
             };
-            if !appended.duplicate {
-                bytes += batch.len() as u64;
-            }
-            let upto = appended.last_offset + 1;
-            let reply = Reply::Appended(appended);
-            if acks == Acks::Written || upto <= offsets.high_watermark {
-                effects.push(Effect::Replied { token, result: Ok(reply) });
-            } else {
-                self.waiters.push(upto, token, reply);
-            }
-        }
-        self.written += bytes;
-        if bytes > 0 && !self.flush.is_durable() {
-            effects.push(Effect::Progress { slot: self.slot, bytes, offsets });
-            self.acknowledge(offsets.high_watermark, effects);
+            let reply = (token, Reply::Appended(appended));
+            let due = match acks {
+                Acks::Written => Some(reply),
+                Acks::All => self.leader.wait(appended.last_offset + 1, reply),
+            };
+            effects.extend(due.map(|(token, reply)| Effect::Replied { token, result: Ok(reply) }));
         }
     }
 
-    /// Answers those who wait for less.
-    fn acknowledge(&mut self, upto: Offset, effects: &mut Vec<Effect>) {
-        while let Some((token, reply)) = self.waiters.pop(upto) {
-            effects.push(Effect::Replied { token, result: Ok(reply) });
-        }
+    /// Tells the leader that this log counts up to `upto`, which are so many of the bytes that were ever written, and
+    /// carries out what follows.
+    fn advance(&mut self, upto: Offset, bytes: u64, effects: &mut Vec<Effect>) {
+        let Self { slot, leader, log, told, .. } = self;
+        leader.step(replica::Input::Own { upto }, |effect| {
+            effects.push(match effect {
+                replica::Effect::HighWatermark(_) => {
+                    let more = bytes.saturating_sub(*told);
+                    *told += more;
+                    Effect::Progress { slot: *slot, bytes: more, offsets: log.offsets() }
+                }
+                replica::Effect::Acknowledge((token, reply)) => Effect::Replied { token, result: Ok(reply) },
+            });
+        });
     }
 
     /// Asks for a sync of what was written, unless one was asked for that comes soon enough.
@@ -159,13 +168,12 @@ impl Member {
 
     /// Answers `token` when everything below `upto` is acknowledged.
     pub(super) fn wait(&mut self, token: Token, upto: Offset, effects: &mut Vec<Effect>) {
-        if upto <= self.log.offsets().high_watermark {
-            effects.push(Effect::Replied { token, result: Ok(Reply::Acknowledged) });
-        } else if let Some(error) = &self.failed {
+        if let (true, Some(error)) = (upto > self.leader.high_watermark(), &self.failed) {
             effects.push(Effect::Replied { token, result: Err(error.clone()) });
-        } else {
-            self.waiters.push(upto, token, Reply::Acknowledged);
+            return;
         }
+        let due = self.leader.wait(upto, (token, Reply::Acknowledged));
+        effects.extend(due.map(|(token, reply)| Effect::Replied { token, result: Ok(reply) }));
     }
 
     pub(super) fn begin_sync(&mut self) -> Option<SyncTicket> {
@@ -185,10 +193,7 @@ impl Member {
         let synced = self.log.finish_sync(ticket, result).inspect_err(|error| self.fail(error, effects))?;
         let bytes = self.begun - self.synced;
         self.synced = self.begun;
-        if bytes > 0 && self.flush.is_durable() {
-            effects.push(Effect::Progress { slot: self.slot, bytes, offsets: self.log.offsets() });
-        }
-        self.acknowledge(synced.durable, effects);
+        self.advance(synced.durable, self.synced, effects);
         Ok(Reply::Durable(synced, bytes))
     }
 
@@ -260,7 +265,7 @@ impl Member {
     /// Tells everyone who waits that it is in vain.
     pub(super) fn fail(&mut self, error: &Error, effects: &mut Vec<Effect>) {
         let parked = self.queue.drain(..).map(|append| append.token);
-        for token in self.waiters.give_up().chain(parked) {
+        for token in self.leader.give_up().map(|(token, _)| token).chain(parked) {
             effects.push(Effect::Replied { token, result: Err(error.clone()) });
         }
         if self.failed.is_none() {

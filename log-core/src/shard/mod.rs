@@ -25,14 +25,15 @@
 //!
 //! `step` is synchronous and pure besides the files: the same commands give the same effects.
 //!
-//! Left out: replication (an acknowledgement is a matter of this disk alone), stealing partitions between shards.
+//! What is acknowledged is said by the partition's `replica::Leader`, which is alone so far.
+//!
+//! Left out: followers, stealing partitions between shards.
 
 mod driver;
 mod member;
 mod messages;
 #[cfg(test)]
 mod tests;
-mod waiters;
 
 pub(crate) use driver::{Driver, Pending, Shards};
 pub(crate) use messages::{Acks, Command, Description, Effect, Reply, Slot, Token};

@@ -17,7 +17,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Asked where a rule may be broken on purpose.
     ("mutants", &[]),
     ("storage", &["types", "record", "env", "mutants"]),
-    ("shard", &["types", "record", "env", "storage"]),
+    // The leader of a partition.
+    ("replica", &["types"]),
+    ("shard", &["types", "record", "env", "storage", "replica"]),
     ("group", &["types", "record", "codec"]),
     ("share", &["types", "record", "codec"]),
     // Who may do what: credentials, entries, quotas.
