@@ -60,6 +60,12 @@ impl Credentials {
         }
     }
 
+    /// As much of it as it takes to check a PLAIN message.
+    pub(crate) fn known_by(&self, message: &[u8]) -> Self {
+        let user = plain(message).ok().and_then(|(user, _)| self.0.get_key_value(user));
+        Self(user.into_iter().map(|(user, credentials)| (user.clone(), credentials.clone())).collect())
+    }
+
     /// The user of a PLAIN message, if the password is right. Takes milliseconds.
     pub(crate) fn check_plain(&self, message: &[u8]) -> Result<String> {
         let (user, password) = plain(message)?;

@@ -14,6 +14,7 @@
 //!               flush      group commit over all partitions: rounds of syncs
 //!               timers     one task: sessions and leases that run out
 //!               upkeep     one thread: retention, compaction, and what nobody uses any more
+//!               security   who a peer is and what it may do
 //!               scrub      reads sealed segments in the background, to find damage early
 //! ```
 //! Invariants: a partition has one writer, its shard. A lock is never held across a sync or an `.await`, but the one
@@ -38,6 +39,8 @@ mod poll;
 mod produce;
 mod retention;
 mod scrub;
+#[allow(dead_code, reason = "for the server")]
+mod security;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -45,8 +48,9 @@ mod timers;
 mod topics;
 mod upkeep;
 
+use crate::access::SuperUsers;
 use crate::config::Overrides;
-use crate::env::{Clock, Disk, Rng};
+use crate::env::{Clock, Disk, Rng, secret};
 use crate::group::{Groups, Input};
 use crate::service::{
     AlterConfigs, AlterQuotas, AlterReassignments, AlterScramUsers, ByPartition, ByUser, ClusterDescription,
@@ -95,6 +99,9 @@ pub(crate) struct Broker {
     image: RwLock<MetadataImage>,
     /// Settings that were given at the start.
     started: Overrides,
+    super_users: SuperUsers,
+    /// Salts of users that do not exist are made from it.
+    decoy: [u8; 32],
     /// Held while metadata changes.
     topology: tokio::sync::Mutex<()>,
     identities: Mutex<Identities>,
@@ -197,6 +204,8 @@ impl Broker {
             topics,
             quorum: Box::new(quorum),
             image: RwLock::new(image),
+            super_users: SuperUsers::parse(started.get("super.users").map_or("", String::as_str)),
+            decoy: secret(),
             started,
             topology: tokio::sync::Mutex::new(()),
             identities: Mutex::new(Identities { rng, used }),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Creates, describes and deletes topics and groups. What it changes is durable when it returns.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    service: Arc<dyn Service>,
+    pub(super) service: Arc<dyn Service>,
 }
 
 impl Admin {

@@ -5,6 +5,7 @@
 
 mod accumulator;
 mod admin;
+mod administration;
 mod completion;
 mod consumer;
 mod log;

@@ -153,5 +153,5 @@ pub(super) const SETTINGS: &[Setting] = &[
         "When an idle transactional id is forgotten.",
     )
     .read_only(),
-    Setting::new("unclean.leader.election.enable", Boolean, "false", Check::OneOf(&["false"]), NO_EFFECT),
+    Setting::new("unclean.leader.election.enable", Boolean, "false", Check::Any, NO_EFFECT),
 ];

@@ -171,6 +171,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     Setting::new("tailwater.schema", String, "", Check::Any, "The schema of the topic's values, as JSON.")
         .without_default(),
-    Setting::new("unclean.leader.election.enable", Boolean, "false", Check::OneOf(&["false"]), NO_EFFECT)
+    Setting::new("unclean.leader.election.enable", Boolean, "false", Check::Any, NO_EFFECT)
         .falls_back_to("unclean.leader.election.enable"),
 ];

@@ -7,12 +7,14 @@ mod clock;
 mod disk;
 #[cfg(test)]
 mod disk_tests;
+mod entropy;
 mod real_disk;
 mod rng;
 pub mod sim_disk;
 
 pub use clock::Clock;
 pub use disk::{Disk, File, OpenMode};
+pub use entropy::secret;
 pub use real_disk::RealDisk;
 pub use rng::Rng;
 pub use sim_disk::SimDisk;

@@ -14,7 +14,7 @@ pub(in crate::broker) const FEATURES: &[Feature] = &[
     // The consumer protocol (KIP-848).
     Feature { name: "group.version", min_level: 0, max_level: 1, default_level: 1 },
     // Kafka's number for what a metadata log can hold; tools show it, nothing here depends on it.
-    Feature { name: "metadata.version", min_level: 7, max_level: 29, default_level: 29 },
+    Feature { name: "metadata.version", min_level: 7, max_level: 30, default_level: 30 },
     // Transactions with an epoch of their own each (KIP-890).
     Feature { name: "transaction.version", min_level: 0, max_level: 2, default_level: 2 },
 ];

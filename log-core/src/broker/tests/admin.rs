@@ -429,3 +429,61 @@ async fn the_metadata_log_stays_short() {
         drop((broker, log));
     }
 }
+
+#[tokio::test]
+async fn a_user_authenticates_and_may_do_what_is_allowed() {
+    use crate::access::{Principal, Request, ScramClient, Step};
+    let sim = Sim::new();
+    let started = [("super.users".to_owned(), "User:root".to_owned())].into();
+    let disk = Arc::new(sim.disk.clone());
+    let broker = Broker::open_with(disk, sim.clock.clone(), Path::new("/data"), started).unwrap();
+    let admin = Log::over(broker.clone()).admin();
+    let (alice, root) = (Principal::user("alice"), Principal::user("root"));
+    let may = |principal: &Principal, operation, resource: &str| {
+        let resource_type = ResourceType::Topic;
+        broker.authorize(&Request { principal, host: "127.0.0.1", operation, resource_type, resource }).is_ok()
+    };
+    assert!(broker.is_open_to_everyone() && may(&alice, AclOperation::Delete, "t"));
+
+    admin.set_user("alice", "secret").await.unwrap();
+    assert!(!broker.is_open_to_everyone());
+    assert!(!may(&alice, AclOperation::Read, "t") && may(&root, AclOperation::Delete, "t"));
+    let entry = AclBinding {
+        resource_type: ResourceType::Topic,
+        pattern_type: PatternType::Literal,
+        resource_name: "t".into(),
+        principal: "User:alice".into(),
+        host: "*".into(),
+        operation: AclOperation::Read,
+        permission: AclPermission::Allow,
+    };
+    admin.add_acls(vec![entry.clone()]).await.unwrap();
+    assert!(may(&alice, AclOperation::Read, "t") && !may(&alice, AclOperation::Write, "t"));
+    let any = |operation| broker.is_allowed_on_any(&alice, "127.0.0.1", operation, ResourceType::Topic);
+    assert!(any(AclOperation::Read) && !any(AclOperation::Write));
+
+    assert_eq!(broker.check_plain(b"\0alice\0secret").unwrap(), alice);
+    assert!(broker.check_plain(b"\0alice\0wrong").is_err());
+    assert!(broker.check_plain(b"\0bob\0secret").is_err());
+    for mechanism in ScramMechanism::ALL {
+        let mut server = broker.scram_server(mechanism);
+        let mut client = ScramClient::new(mechanism, "alice", "secret", "nonce".into());
+        let credential = |user: &str| broker.credential(user, mechanism);
+        let Step::Continue(challenge) = server.step(&client.first(), credential).unwrap() else { panic!() };
+        let answer = client.answer(&challenge).unwrap();
+        let Step::Done { message, user } = server.step(&answer, credential).unwrap() else { panic!() };
+        client.verify(&message).unwrap();
+        assert_eq!(user, "alice");
+    }
+
+    let bob = QuotaEntity { user: Some(QuotaName::Default), ..QuotaEntity::default() };
+    admin.change_quotas(bob, vec![("producer_byte_rate".into(), Some(10.0))]).await.unwrap();
+    let (bucket, limit) = broker.quota("bob", "c", crate::types::QuotaKey::ProducerByteRate).unwrap();
+    assert_eq!((bucket.user.as_deref(), limit), (Some("bob"), 10.0));
+
+    assert_eq!(admin.users().await.unwrap().len(), 1);
+    admin.remove_user("alice").await.unwrap();
+    assert!(matches!(admin.remove_user("alice").await, Err(Error::ResourceNotFound { .. })));
+    assert_eq!(admin.remove_acls(AclFilter::default()).await.unwrap(), [entry]);
+    assert!(broker.is_open_to_everyone());
+}
