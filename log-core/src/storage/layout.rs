@@ -112,11 +112,10 @@ fn links_by_checkpoint(logs: Logs, state: &PartitionState) -> (Vec<Link>, Vec<(O
         .partition(|((base, generation), _)| is_listed(*base, *generation) || is_unknown(*base, *generation));
     let mut chain = found.clone();
     chain.extend(state.sealed.iter().map(|sealed| ((sealed.base, sealed.generation), sealed.bytes)));
-    // What ends at or before the log start was deleted.
-    let start = state.log_start_offset;
-    let first = chain.keys().map(|(base, _)| *base).rfind(|base| *base <= start);
-    let first = first.or_else(|| chain.keys().map(|(base, _)| *base).next());
-    let first = first.filter(|first| *first <= start);
+    // What ends at or before the log start was deleted. A segment ends where the next begins; that of the durable point
+    // may have been cut away and not be there.
+    let begin = chain.keys().map(|(base, _)| *base).chain(state.durable.map(|point| point.segment_base));
+    let first = begin.filter(|base| *base <= state.log_start_offset).max();
     leftovers.extend(chain.extract_if(.., |(base, _), _| first.is_some_and(|first| *base < first)));
     let link = |(base, generation): (Offset, u32)| Link {
         base,

@@ -173,7 +173,7 @@ impl PartitionLog {
             }
         } else if !durable.clean {
             // A transaction may be open. A log whose state cannot be known takes no writes.
-            let loaded = log.load_state_after(&behind);
+            let loaded = log.load_state_after(&behind, known.state.durable);
             match loaded {
                 Ok(()) => log.seal_recovered(&unsealed),
                 Err(error) => {

@@ -376,7 +376,8 @@ impl Recovery<'_> {
         Ok(TornTail { path: bad.path, position, offset, bytes, why: bad.why })
     }
 
-    /// Syncs what was not known to be durable.
+    /// Syncs what was not known to be durable: what lies above the point, and where the log ends. The last process may have
+    /// cut off there what a failed write had left, and a power cut brings back what no sync has seen cut.
     fn make_durable(&self, was_cut: bool) -> Result<()> {
         let durable = self.durable();
         // An active segment that the durable point does not name may be empty, and its name not durable yet.
@@ -385,9 +386,7 @@ impl Recovery<'_> {
             |point: DurablePoint| point.offset < self.expected || active.is_some_and(|base| base != point.segment_base);
         // Without a point not even the names of an empty log need be durable.
         let is_known = self.known.state.durable.is_some_and(|point| point.offset > 0) || self.walked.is_empty();
-        if is_known && !was_cut && !durable.is_none_or(above) {
-            return Ok(());
-        }
+        let is_durable = is_known && !was_cut && !durable.is_none_or(above);
         let error = |e| Error::io("sync", self.dir, e);
         for (number, Walked { segment, is_trusted, .. }) in self.walked.iter().enumerate() {
             if *is_trusted && number + 1 < self.walked.len() {
@@ -396,13 +395,13 @@ impl Recovery<'_> {
             let from = durable.filter(|point| point.segment_base == segment.base).map_or(0, |point| point.position);
             // Nobody was told that what is not synced is safe, so there is a limit to what is done for it.
             let is_little = self.config.flush != Flush::Os || segment.len() - from <= UNSYNCED_TAIL_BYTES_MAX;
-            if is_little && !mutants::active(Mutant::RecoverWithoutRewriting) {
+            if is_little && !is_durable && !mutants::active(Mutant::RecoverWithoutRewriting) {
                 rewrite(segment, from)?;
             }
             segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
         }
         let disk = self.resources.disk();
-        if disk.exists(self.dir) {
+        if !is_durable && disk.exists(self.dir) {
             // A log that was durable once had the names on the way to it synced before that.
             let levels = if durable.is_none_or(|point| point.offset == 0) { 3 } else { 1 };
             for dir in self.dir.ancestors().take(levels) {
@@ -424,6 +423,10 @@ impl Recovery<'_> {
         for (number, Walked { segment, footer, .. }) in self.walked.into_iter().enumerate() {
             if number + 1 < count || segment.generation > 0 {
                 let next_offset = footer.next_offset;
+                if segment.generation == 0 {
+                    // It is written anew. Even if it is right here, what a power cut leaves may be another segment's.
+                    segment.remove_footer()?;
+                }
                 unsealed.push(segment.clone());
                 let (base, generation, bytes) = (segment.base, segment.generation, segment.len());
                 let with = vec![SealedSegment { base, generation, bytes, next_offset }];
@@ -445,6 +448,9 @@ impl Recovery<'_> {
         if !mutants::active(Mutant::KeepStaleSnapshots) {
             snapshot::remove_above(disk, self.dir, self.expected)?;
         }
+        let point = self.known.state.durable.filter(|_| self.known.trust != Trust::Nothing).unwrap_or_default();
+        let first_unsure = point.offset + Offset::from(point.clean);
+        snapshot::renew(disk, self.dir, first_unsure..=self.expected)?;
         if !segments.is_empty() {
             // Gone for good before others take their offsets.
             disk.sync_dir(self.dir).map_err(|e| Error::io("sync", self.dir, e))?;

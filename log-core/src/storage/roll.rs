@@ -3,12 +3,13 @@
 //! Neither is needed to read the log, only to open it quickly; so both are written without a sync of their own and become
 //! durable with the next one. If they cannot be written, they are made again when they are missed.
 
-use super::checkpoint::SealedSegment;
-use super::layout;
+use super::checkpoint::{DurablePoint, SealedSegment};
+use super::footer::Footer;
 use super::log::{Names, PartitionLog};
 use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::state::State;
+use super::truncate::Deletion;
 use super::{snapshot, write_error};
 use crate::env::Disk;
 use crate::record::{ControlRecord, verify_crc};
@@ -107,7 +108,17 @@ impl PartitionLog {
     /// Whether that went well is returned.
     pub(super) fn write_snapshot(&mut self) -> bool {
         let Some(state) = &self.state else { return false };
-        match snapshot::write(self.resources.disk(), &self.dir, state) {
+        let disk = self.resources.disk();
+        if state.next_offset <= self.shared.log_start_offset.load(Ordering::Relaxed) {
+            // One that is there may be all that is left of what was deleted: there is always one of the two.
+            if let Err(error) = snapshot::write_durably(disk, &self.dir, state) {
+                tracing::warn!(partition = %self.config.partition, %error, "a snapshot was not written");
+                return false;
+            }
+            self.snapshots.durable.iter_mut().for_each(|durable| durable.push(state.next_offset));
+            return true;
+        }
+        match snapshot::write(disk, &self.dir, state) {
             Ok(file) => {
                 self.snapshots.written.push(state.next_offset);
                 self.dirty.push(file);
@@ -122,19 +133,20 @@ impl PartitionLog {
     }
 
     /// Keeps one snapshot where each segment begins: whatever is deleted from the front or cut from the end, one of them is
-    /// where the log begins or behind it, and before it ends.
+    /// where the log begins or behind it, and before it ends. Those before the first segment go with a deletion: until
+    /// it is recorded the log may begin there again.
     fn remove_old_snapshots(&mut self) {
         let segments = self.shared.segments();
         let mut keep: Vec<Offset> = segments.iter().map(|segment| segment.base).collect();
-        let upto = keep.last().copied().unwrap_or(0);
+        let (from, upto) = (keep.first().copied().unwrap_or(0), keep.last().copied().unwrap_or(0));
         // Where one of them could not be written another one serves.
         let log_start_offset = self.shared.log_start_offset.load(Ordering::Relaxed);
         keep.extend(self.durable_snapshot(log_start_offset));
         keep.sort_unstable();
         if let Some(durable) = &mut self.snapshots.durable {
-            durable.retain(|at| *at >= upto || keep.binary_search(at).is_ok());
+            durable.retain(|at| !(from..upto).contains(at) || keep.binary_search(at).is_ok());
         }
-        if let Err(error) = snapshot::remove_between(self.resources.disk(), &self.dir, upto, &keep) {
+        if let Err(error) = snapshot::remove_between(self.resources.disk(), &self.dir, from..upto, &keep) {
             tracing::warn!(partition = %self.config.partition, %error, "old snapshots were not removed");
         }
     }
@@ -171,28 +183,49 @@ impl PartitionLog {
     }
 
     /// As [`PartitionLog::load_state`] after a crash. Segments that were deleted may have been the last to know of a
-    /// producer: `behind` are removed when a snapshot knows it too, and that is durable.
-    pub(super) fn load_state_after(&mut self, behind: &[Arc<Segment>]) -> Result<()> {
+    /// producer: `behind` are removed when a snapshot knows it too, and that is durable. `known` is what the checkpoint
+    /// says of durability.
+    pub(super) fn load_state_after(&mut self, behind: &[Arc<Segment>], known: Option<DurablePoint>) -> Result<()> {
         let (disk, end) = (self.resources.disk().clone(), self.end());
-        let start = self.shared.segments().first().map_or(end, |first| first.base);
+        let segments = self.shared.segments();
+        let start = segments.first().map_or(end, |first| first.base);
         let log_start = self.shared.log_start_offset.load(Ordering::Relaxed);
         let knows = |snapshots: Vec<Offset>| snapshots.last().is_some_and(|newest| *newest >= start);
-        if !behind.is_empty() && !knows(snapshot::sync(&disk, &self.dir, log_start)?) {
-            match replay_to(&disk, &self.dir, behind, start, start) {
-                Ok(state) => {
-                    let (path, file) = snapshot::write(&disk, &self.dir, &State { next_offset: start, ..state })?;
-                    file.sync_data().map_err(|e| Error::io("sync", path, e))?;
-                    disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))?;
+        let mut is_known = behind.is_empty();
+        if !is_known {
+            let written = snapshot::sync(&disk, &self.dir, log_start).and_then(|snapshots| {
+                if knows(snapshots) {
+                    return Ok(());
                 }
+                let state = replay_to(&disk, &self.dir, behind, start, start)?;
+                snapshot::write_durably(&disk, &self.dir, &State { next_offset: start, ..state })
+            });
+            match written {
+                Ok(()) => is_known = true,
                 // It was deleted before it was durable, or is damaged; nobody reads it any more.
                 Err(Error::Corrupt { path, why, .. }) => {
                     tracing::warn!(path = %path.display(), %why, "a deleted segment cannot be asked for producers");
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // They are held back, as by a deletion.
+                    *self.shared.segments.write() = Arc::new(behind.iter().chain(&*segments).cloned().collect());
+                    let is_full = matches!(error, Error::DiskFull { .. });
+                    return if is_full { self.load_state() } else { Err(error) };
+                }
             }
         }
         self.load_state()?;
-        behind.iter().try_for_each(|segment| layout::remove(&self.resources, segment))
+        // If nothing else is left and some of them stay, only the checkpoint can tell that the log does not end there.
+        let says_where = |point: DurablePoint| (point.segment_base..=point.offset).contains(&log_start);
+        if segments.is_empty() && !known.is_some_and(says_where) {
+            return Ok(());
+        }
+        let deletion = if is_known {
+            Deletion::of_front(&disk, &self.dir, behind, Vec::new())
+        } else {
+            Deletion::new(&disk, behind, Vec::new())
+        };
+        deletion.run()
     }
 
     fn take_state(&mut self, mut state: State) {
@@ -212,6 +245,12 @@ impl PartitionLog {
     /// Writes the footers of segments that were found after a crash, now that all is known that belongs into them.
     pub(super) fn seal_recovered(&mut self, segments: &[Arc<Segment>]) {
         for segment in segments {
+            let is_there = |old: &Footer| segment.with_footer_cached(|footer| footer.index == old.index) == Some(true);
+            if segment.generation > 0 && segment.read_footer().is_ok_and(|old| old.as_ref().is_some_and(is_there)) {
+                // Without the checkpoint it is all that speaks for the segment.
+                segment.seal();
+                continue;
+            }
             let next_offset = segment.with_footer_cached(|footer| footer.next_offset).unwrap_or(segment.base);
             self.write_footer_of(segment, next_offset);
             segment.seal();
@@ -225,18 +264,41 @@ fn snapshots_before(segment: &Segment) -> Offset {
     if segment.generation > 0 { segment.base } else { next_offset }
 }
 
+/// The state that a replay of segments from `start` on begins with: the newest snapshot up to `from`, so that nothing is
+/// missing in between. If there is none, what comes closest up to `end`; but what could not be read may be readable
+/// another time.
+fn state_before(disk: &Arc<dyn Disk>, dir: &Path, start: Offset, from: Offset, end: Offset) -> Result<State> {
+    let mut unread = Vec::new();
+    let mut load = |at| -> Result<Option<State>> {
+        let (snapshot, bad) = snapshot::load_newest(disk, dir, at)?;
+        unread.extend(bad);
+        Ok(snapshot)
+    };
+    let mut snapshot = load(start..=from.min(end))?;
+    if snapshot.is_none() && start == 0 {
+        snapshot = Some(State::default());
+    }
+    if snapshot.is_none() {
+        // Producers that only a later one knows count for more than what was aborted before it.
+        snapshot = load(start..=end)?;
+    }
+    if snapshot.is_none() {
+        snapshot = load(0..=start - 1)?;
+        if let Some(error) = unread.iter().find(|error| matches!(error, Error::Io { .. })) {
+            return Err(error.clone());
+        }
+    }
+    for error in unread {
+        tracing::error!(%error, "a snapshot is damaged; the log is read instead");
+    }
+    Ok(snapshot.unwrap_or_default())
+}
+
 /// The state at `end`: from the newest snapshot at or below `from` and the batches behind it. The segments that are walked
 /// learn what was aborted in them.
 fn replay_to(disk: &Arc<dyn Disk>, dir: &Path, segments: &[Arc<Segment>], from: Offset, end: Offset) -> Result<State> {
-    let (mut snapshot, mut damaged) = snapshot::load_newest(disk, dir, from.min(end))?;
-    if snapshot.is_none() && segments.first().is_some_and(|first| first.base > 0) {
-        // Producers that only a later one knows count for more than what was aborted before it.
-        (snapshot, damaged) = snapshot::load_newest(disk, dir, end)?;
-    }
-    for error in damaged {
-        tracing::error!(%error, "a snapshot is damaged; the log is read instead");
-    }
-    let mut state = snapshot.unwrap_or_default();
+    let start = segments.first().map_or(end, |first| first.base);
+    let mut state = state_before(disk, dir, start, from, end)?;
     let first = segments.partition_point(|segment| segment.base <= state.next_offset).saturating_sub(1);
     if let Some(before) = first.checked_sub(1).map(|before| &segments[before])
         && segments[first].base == state.next_offset
@@ -262,7 +324,8 @@ fn replay_to(disk: &Arc<dyn Disk>, dir: &Path, segments: &[Arc<Segment>], from: 
 pub(super) fn learn_transactions(segments: &[Arc<Segment>]) -> Result<()> {
     let Some(last) = segments.last() else { return Ok(()) };
     let dir = last.path.parent().unwrap_or(Path::new(""));
-    replay_to(last.disk(), dir, segments, snapshots_before(last), Offset::MAX).map(drop)
+    let end = last.with_footer(|footer| footer.next_offset)?;
+    replay_to(last.disk(), dir, segments, snapshots_before(last), end).map(drop)
 }
 
 /// Applies the batches of a segment that the state does not have yet, up to `end`. The transactions that they abort are

@@ -72,9 +72,14 @@ impl Segment {
         }
     }
 
-    /// Makes an empty segment; its name is durable when the directory is synced.
+    /// Makes an empty segment; its name is durable when the directory is synced, and so is that of a footer gone which
+    /// another segment may have left there that began at `base`.
     pub(super) fn create(files: &Arc<Files>, dir: &Path, base: Offset, now: Timestamp) -> io::Result<Arc<Self>> {
         let segment = Self::new(files, dir, base, 0, 0);
+        match files.disk().remove_file(&segment.footer_path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let file = files.disk().open(&segment.path, OpenMode::CreateNew)?;
         *segment.file.lock() = Some(file);
         *segment.footer.write() = Some(Footer::new(base, 0, now));

@@ -36,6 +36,7 @@ use super::write_error;
 use crate::env::{Disk, File, OpenMode};
 use crate::types::{Error, Offset, Result, Timestamp, limits};
 use std::io::IoSlice;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,6 +54,13 @@ const ABORTED_BYTES: usize = 32;
 /// Writes the state as a snapshot into `dir` and returns the file, neither it nor its name synced.
 /// [`Error::InvalidRequest`] if it is above [`limits::SNAPSHOT_BYTES_MAX`]; a log does well without.
 pub(super) fn write(disk: &Arc<dyn Disk>, dir: &Path, state: &State) -> Result<(PathBuf, Arc<dyn File>)> {
+    let (file, new, path) = write_new(disk, dir, state)?;
+    disk.rename(&new, &path).map_err(|e| write_error("rename", &new, 0, e))?;
+    Ok((path, file))
+}
+
+/// Writes the state into a file that is to be renamed: the file, its name and the one that it is to get.
+fn write_new(disk: &Arc<dyn Disk>, dir: &Path, state: &State) -> Result<(Arc<dyn File>, PathBuf, PathBuf)> {
     let bytes = encode(state);
     let path = path_of(dir, state.next_offset);
     if bytes.len() as u64 > limits::SNAPSHOT_BYTES_MAX {
@@ -64,15 +72,26 @@ pub(super) fn write(disk: &Arc<dyn Disk>, dir: &Path, state: &State) -> Result<(
     let file = disk.open(&new, OpenMode::ReadWrite).map_err(error)?;
     file.set_len(0).map_err(error)?;
     file.write_at(&[IoSlice::new(&bytes)], 0).map_err(error)?;
-    disk.rename(&new, &path).map_err(|e| write_error("rename", &new, 0, e))?;
-    Ok((path, file))
+    Ok((file, new, path))
 }
 
-/// The newest snapshot in `dir` at or below `upto` that decodes, and why newer ones did not ([`Error::Corrupt`],
-/// [`Error::Io`]).
-pub(super) fn load_newest(disk: &Arc<dyn Disk>, dir: &Path, upto: Offset) -> Result<(Option<State>, Vec<Error>)> {
+/// As [`write`], and durable when it returns; one of the same offset is until then.
+pub(super) fn write_durably(disk: &Arc<dyn Disk>, dir: &Path, state: &State) -> Result<()> {
+    let (file, new, path) = write_new(disk, dir, state)?;
+    file.sync_data().map_err(|e| Error::io("sync", &new, e))?;
+    disk.rename(&new, &path).map_err(|e| write_error("rename", &new, 0, e))?;
+    disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))
+}
+
+/// The newest snapshot in `dir` at one of the offsets `at` that decodes, and why newer ones did not
+/// ([`Error::Corrupt`], [`Error::Io`]).
+pub(super) fn load_newest(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    at: RangeInclusive<Offset>,
+) -> Result<(Option<State>, Vec<Error>)> {
     let mut bad = Vec::new();
-    for offset in list(disk, dir)?.into_iter().rev().filter(|offset| *offset <= upto) {
+    for offset in list(disk, dir)?.into_iter().rev().filter(|offset| at.contains(offset)) {
         match load(disk, &path_of(dir, offset), offset) {
             Ok(state) => return Ok((Some(state), bad)),
             Err(error) => bad.push(error),
@@ -108,9 +127,24 @@ pub(super) fn sync(disk: &Arc<dyn Disk>, dir: &Path, upto: Offset) -> Result<Vec
     Ok(synced)
 }
 
-/// Removes snapshots below `upto` that are not at one of the offsets to `keep`, which ascend.
-pub(super) fn remove_between(disk: &Arc<dyn Disk>, dir: &Path, upto: Offset, keep: &[Offset]) -> Result<()> {
-    remove(disk, dir, |offset| offset < upto && keep.binary_search(&offset).is_err()).map(drop)
+/// Makes the snapshots in `dir` durable that lie in `range` and decode. They are written again: if a sync of them has failed
+/// they are in memory and nowhere else, and no other one changes that.
+pub(super) fn renew(disk: &Arc<dyn Disk>, dir: &Path, range: RangeInclusive<Offset>) -> Result<()> {
+    for offset in list(disk, dir)?.into_iter().filter(|offset| range.contains(offset)) {
+        if let Ok(state) = load(disk, &path_of(dir, offset), offset) {
+            match write_durably(disk, dir, &state) {
+                // It is as it was, and will do.
+                Err(error @ Error::DiskFull { .. }) => tracing::warn!(%error, "a snapshot was not written again"),
+                written => written?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes snapshots in `range` that are not at one of the offsets to `keep`, which ascend.
+pub(super) fn remove_between(disk: &Arc<dyn Disk>, dir: &Path, range: Range<Offset>, keep: &[Offset]) -> Result<()> {
+    remove(disk, dir, |offset| range.contains(&offset) && keep.binary_search(&offset).is_err()).map(drop)
 }
 
 /// Removes snapshots above `end`, where the log was cut or ends after a crash; durable when it returns.

@@ -154,10 +154,11 @@ impl PartitionLog {
             return Err(Error::Fenced { why: "the log was closed while it was synced".into() });
         }
         let mut changes = self.sync()?;
-        if self.is_untouched() {
+        let holds_back = self.holds_back_segments();
+        if self.is_untouched() && !holds_back {
             return Ok(changes);
         }
-        if self.refusal.is_some() {
+        if self.refusal.is_some() || holds_back {
             // The next open is to look for itself.
             changes.extend(self.durable_point().map(|point| Change::Durable(DurablePoint { clean: false, ..point })));
             return Ok(changes);

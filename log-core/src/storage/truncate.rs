@@ -17,7 +17,7 @@ use crate::env::Disk;
 use crate::mutants::{self, Mutant};
 use crate::types::{Error, Offset, Result};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +34,14 @@ impl Deletion {
     pub(super) fn new(disk: &Arc<dyn Disk>, segments: &[Arc<Segment>], changes: Vec<Change>) -> Self {
         let files = segments.iter().flat_map(|segment| [segment.footer_path(), segment.path.clone()]).collect();
         Self { disk: disk.clone(), files, changes }
+    }
+
+    /// With their snapshots.
+    pub(super) fn of_front(disk: &Arc<dyn Disk>, dir: &Path, segments: &[Arc<Segment>], changes: Vec<Change>) -> Self {
+        let mut deletion = Self::new(disk, segments, changes);
+        // First: a segment that is still there after a crash tells that its snapshot has to go too.
+        deletion.files.splice(..0, segments.iter().map(|segment| snapshot::path_of(dir, segment.base)));
+        deletion
     }
 
     /// For the checkpoint, synced before [`Deletion::run`].
@@ -102,13 +110,21 @@ impl PartitionLog {
         let start = if mutants::active(Mutant::ForgetLogStart) { 0 } else { offset };
         let mut changes = vec![Change::LogStart(start)];
         if gone > 0 {
+            // Without those that go nothing else says how far the log was durable.
+            changes.extend(self.durable_point().map(|point| Change::Durable(DurablePoint { clean: false, ..point })));
             changes.push(Change::Segments { from: 0, to: segments[gone].base, with: Vec::new() });
             self.sealed.retain(|segment| segment.base >= segments[gone].base);
             *self.shared.segments.write() = Arc::new(segments[gone..].to_vec());
         }
-        let mut deletion = Deletion::new(self.resources.disk(), &segments[..gone], changes);
-        deletion.files.extend(segments[..gone].iter().map(|segment| snapshot::path_of(&self.dir, segment.base)));
-        Ok(Some(deletion))
+        Ok(Some(Deletion::of_front(self.resources.disk(), &self.dir, &segments[..gone], changes)))
+    }
+
+    /// Whether segments that lie below the log start whole are still there, for what they alone say of producers. The
+    /// checkpoint does not list them any more: the next open has to find them.
+    pub(super) fn holds_back_segments(&self) -> bool {
+        let (segments, log_start_offset) =
+            (self.shared.segments(), self.shared.log_start_offset.load(Ordering::Relaxed));
+        segments.get(1).is_some_and(|second| second.base <= log_start_offset)
     }
 
     /// Begins to remove every record from `offset` on, and all of the batch that holds it: readers do not see them any

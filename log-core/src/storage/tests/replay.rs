@@ -145,7 +145,7 @@ fn counts_that_are_not_there_allocate_nothing() {
 fn the_newest_snapshot_that_decodes_is_used_and_the_others_are_reported() {
     let sim = SimDisk::default();
     let (disk, dir) = (shared(&sim), Path::new("/data/t/x/0"));
-    assert!(matches!(load_newest(&disk, dir, 100), Ok((None, bad)) if bad.is_empty()), "no directory, no snapshot");
+    assert!(matches!(load_newest(&disk, dir, 0..=100), Ok((None, bad)) if bad.is_empty()), "no directory, no snapshot");
     disk.create_dir_all(dir).unwrap();
     for offset in [10, 20, 30] {
         write(&disk, dir, &state_at(offset)).unwrap();
@@ -155,26 +155,26 @@ fn the_newest_snapshot_that_decodes_is_used_and_the_others_are_reported() {
         disk.open(&dir.join(name), crate::env::OpenMode::CreateNew).unwrap();
     }
     let loaded = |upto| {
-        let (state, bad) = load_newest(&disk, dir, upto).unwrap();
+        let (state, bad) = load_newest(&disk, dir, 0..=upto).unwrap();
         (state.map(|state| state.next_offset), bad.len())
     };
     assert_eq!(
         (loaded(9), loaded(10), loaded(29), loaded(99)),
         ((None, 0), (Some(10), 0), (Some(20), 0), (Some(30), 0))
     );
-    assert_eq!(load_newest(&disk, dir, 20).unwrap().0, Some(state_at(20)));
+    assert_eq!(load_newest(&disk, dir, 0..=20).unwrap().0, Some(state_at(20)));
 
     let path = dir.join("00000000000000000030.snap");
     let file = disk.open(&path, crate::env::OpenMode::ReadWrite).unwrap();
     file.write_at(&[std::io::IoSlice::new(b"x")], 50).unwrap();
     disk.rename(&dir.join("00000000000000000010.snap"), &dir.join("00000000000000000025.snap")).unwrap();
-    let (state, bad) = load_newest(&disk, dir, 99).unwrap();
+    let (state, bad) = load_newest(&disk, dir, 0..=99).unwrap();
     assert_eq!((state, bad.len()), (Some(state_at(20)), 2));
     assert!(matches!(&bad[0], crate::types::Error::Corrupt { path: of, offset: 30, .. } if *of == path), "{}", bad[0]);
 
     remove_above(&disk, dir, 25).unwrap();
     assert_eq!(loaded(99), (Some(20), 1));
-    remove_between(&disk, dir, 25, &[]).unwrap();
+    remove_between(&disk, dir, 0..25, &[]).unwrap();
     assert_eq!(loaded(99), (None, 1));
 }
 
@@ -191,7 +191,7 @@ fn a_snapshot_that_is_cut_short_by_a_power_cut_is_passed_over() {
         write(&disk, dir, &state_at(10)).unwrap().1.sync_data().unwrap();
         disk.sync_dir(dir).unwrap();
         write(&disk, dir, &state_at(20)).unwrap();
-        let (state, bad) = load_newest(&shared(&sim.crash(seed)), dir, 99).unwrap();
+        let (state, bad) = load_newest(&shared(&sim.crash(seed)), dir, 0..=99).unwrap();
         assert!(bad.len() <= 1, "{bad:?}");
         assert!(state == Some(state_at(10)) || (state == Some(state_at(20)) && bad.is_empty()));
     }

@@ -24,6 +24,7 @@
 mod crash_points;
 mod history;
 mod model;
+mod pinned;
 mod runner;
 mod world;
 

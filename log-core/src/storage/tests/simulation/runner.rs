@@ -27,30 +27,41 @@ fn run(seed: u64, setups: &[Setup], steps: &[Step], traced: bool) -> Checked<(Co
     }
     world.up(false)?;
     let mut rng = Rng::seeded(seed ^ 0x5EED);
-    for (n, step) in steps.iter().enumerate() {
+    // Where in the trace each step begins.
+    let mut begins = Vec::new();
+    let mut step = |world: &mut World, name: String, step: &Step, opens_twice: bool| {
         let opens = world.counts.opens;
+        begins.push((world.disk.trace().len(), format!("{name}, {step:?}")));
         let stepped = world.step(step).and_then(|()| {
             // Opening it twice gives what opening it once gave.
-            if world.counts.opens > opens && rng.chance(1, 4) { world.opens_again(rng.next_u64()) } else { Ok(()) }
+            let twice = opens_twice && world.counts.opens > opens && rng.chance(1, 4);
+            if twice { world.opens_again(rng.next_u64()) } else { Ok(()) }
         });
-        stepped.map_err(|why| format!("step {n}, {step:?}: {why}\n{}", tail(&world.disk.trace()).join("\n")))?;
+        stepped.map_err(|why| format!("{name}, {step:?}: {why}\n{}", tail(&world.disk.trace(), &begins).join("\n")))
+    };
+    for (n, drawn) in steps.iter().enumerate() {
+        step(&mut world, format!("step {n}"), drawn, true)?;
     }
-    let last = [Step::Heal, Step::Close, Step::Kill, Step::Close];
-    for step in last {
-        world
-            .step(&step)
-            .map_err(|why| format!("at the end, {step:?}: {why}\n{}", tail(&world.disk.trace()).join("\n")))?;
-    }
-    for slot in 0..setups.len() {
-        let read = Step::Read { slot, max_bytes: 1 << 20, from_files: true };
-        world.step(&read).map_err(|why| format!("at the end: {why}"))?;
+    let reads = (0..setups.len()).map(|slot| Step::Read { slot, max_bytes: 1 << 20, from_files: true });
+    for last in [Step::Heal, Step::Close, Step::Kill, Step::Close].into_iter().chain(reads) {
+        step(&mut world, "at the end".to_owned(), &last, false)?;
     }
     Ok((world.counts, world.disk.trace()))
 }
 
-/// The last calls.
-fn tail(trace: &[String]) -> &[String] {
-    &trace[trace.len().saturating_sub(200)..]
+/// The last calls, under the steps that made them.
+fn tail(trace: &[String], begins: &[(usize, String)]) -> Vec<String> {
+    let from = trace.len().saturating_sub(400);
+    let calls = trace.iter().enumerate().skip(from).map(|(n, call)| (n, 1, format!("    {call}")));
+    let steps = begins.iter().filter(|(at, _)| *at >= from && !trace.is_empty());
+    let mut lines: Vec<_> = steps.map(|(at, step)| (*at, 0, step.clone())).chain(calls).collect();
+    lines.sort_by_key(|(at, kind, _)| (*at, *kind));
+    lines.into_iter().map(|(.., line)| line).collect()
+}
+
+/// A history that failed once; the error has what happened on the disk.
+pub(super) fn replay(seed: u64, setups: &[Setup], steps: &[Step]) -> Checked {
+    run(seed, setups, steps, true).map(drop)
 }
 
 /// As [`run`], a panic of the engine included.
