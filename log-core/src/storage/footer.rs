@@ -15,8 +15,8 @@
 //!   40  log_bytes                u64  length of the segment
 //!   48  max_timestamp            i64  latest of all batches; -1 if there are none
 //!   56  offset_of_max_timestamp  i64  the first batch that has it, or one before it in its block; -1 if there are none
-//!   64  first_append             i64  ┐ the broker's clock, in milliseconds since 1970
-//!   72  last_append              i64  ┘
+//!   64  first_append             i64  ┐ the broker's clock, in milliseconds since 1970. Of a footer that was made again
+//!   72  last_append              i64  ┘ from the batches the first is what they say, and the last is i64::MAX: not known
 //!   80  entries × 20 bytes            the blocks of the segment, see `index`
 //!         delta            u32        base offset of the block's first batch, minus base_offset
 //!         position         u32        of the block in the segment
@@ -51,6 +51,8 @@ const ABORTED_BYTES: usize = 4 * 8;
 const CRC_BYTES: usize = 4;
 /// What stands for the latest timestamp and its offset when there are no batches.
 const NONE: i64 = -1;
+/// When the last batch was appended, if nobody knows.
+const UNKNOWN: Timestamp = Timestamp::MAX;
 
 /// What is kept of one sealed segment. Base offset and latest timestamp are those of its index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,15 +84,38 @@ impl Footer {
         }
     }
 
-    /// Takes in the next batch of the segment, appended at `now`; `head` are its first bytes as they lie on the disk.
-    pub(super) fn push(&mut self, position: u64, header: &BatchHeader, head: &[u8; BATCH_HEAD_BYTES], now: Timestamp) {
+    /// Takes in the next batch of the segment; `head` are its first bytes as they lie on the disk. `appended` is when that
+    /// was, if it is known.
+    pub(super) fn push(
+        &mut self,
+        position: u64,
+        header: &BatchHeader,
+        head: &[u8; BATCH_HEAD_BYTES],
+        appended: Option<Timestamp>,
+    ) {
+        self.last_append = match appended {
+            Some(now) if position == 0 => now,
+            Some(now) if !self.is_undated() => self.last_append.max(now),
+            // Those before it are not of the future, so neither is this one: the clock can be believed.
+            Some(now) if self.index.max_timestamp().is_none_or(|latest| latest <= now) => now,
+            _ => UNKNOWN,
+        };
         if position == 0 {
-            (self.first_append, self.last_append) = (now, now);
+            self.first_append = appended.unwrap_or(header.max_timestamp);
         }
-        self.last_append = self.last_append.max(now);
         self.index.push(position, header, head);
         self.next_offset = header.next_offset();
         self.log_bytes = position + header.total_bytes() as u64;
+    }
+
+    /// Whether it is not known when the last batch was appended.
+    pub(super) fn is_undated(&self) -> bool {
+        self.last_append == UNKNOWN
+    }
+
+    /// The last batch was appended before `now`, which is as good as it gets.
+    pub(super) fn date(&mut self, now: Timestamp) {
+        (self.first_append, self.last_append) = (self.first_append.min(now), now);
     }
 
     /// The base offset of the segment.

@@ -84,6 +84,8 @@ pub struct PartitionLog {
     pub(super) refusal: Option<Error>,
     pub(super) damage: Option<Error>,
     pub(super) compacted: Compacted,
+    /// Segments from here on were found after a crash; for some of them only their records say when they were appended.
+    pub(super) undated_from: Option<Offset>,
 }
 
 /// The offsets of snapshots of the state.
@@ -165,6 +167,7 @@ impl PartitionLog {
             refusal: report.damage.clone(),
             damage: report.damage.clone(),
             compacted: Compacted::default(),
+            undated_from: unsealed.first().map(|first| first.base),
         };
         if report.damage.is_some() {
             // It stays refused. How far it is stable is to be known, and if that cannot be, nothing is.
@@ -314,7 +317,7 @@ impl PartitionLog {
         }
         let fits = len + header.total_bytes() as u64 <= self.config.segment_bytes.min(SEGMENT_BYTES_MAX)
             && header.last_offset() - active.base <= SEGMENT_OFFSETS_MAX;
-        let (begun, index_bytes) = active.with_footer(|footer| (footer.first_append, footer.index.bytes()))?;
+        let (begun, index_bytes) = (active.begun_by(now)?, active.with_footer(|footer| footer.index.bytes())?);
         let is_aged =
             now.0.saturating_sub(begun.0) >= i64::try_from(self.config.segment_age.as_millis()).unwrap_or(i64::MAX);
         Ok(!fits || is_aged || index_bytes >= limits::INDEX_BYTES_MAX)

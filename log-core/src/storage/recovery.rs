@@ -314,7 +314,7 @@ impl Recovery<'_> {
                         wrong = Some((position, why));
                         break;
                     }
-                    footer.push(place.position, &header, &head, header.max_timestamp);
+                    footer.push(place.position, &header, &head, None);
                     has_markers |= header.is_control;
                     (position, self.expected) = (behind, header.next_offset());
                 }
@@ -331,7 +331,10 @@ impl Recovery<'_> {
             segment.clone()
         };
         match old {
-            Some(old) => (footer.epochs, footer.aborted) = (old.epochs, old.aborted),
+            Some(old) => {
+                (footer.first_append, footer.last_append) = (old.first_append, old.last_append);
+                (footer.epochs, footer.aborted) = (old.epochs, old.aborted);
+            }
             // Headers do not say what a marker has ended; only a replay of the log from before it can tell.
             None if has_markers && !mutants::active(Mutant::ForgetAborted) => segment.lacks_transactions(),
             None => {}

@@ -372,7 +372,7 @@ fn replay(
             let control = if header.is_control { ControlRecord::parse(&bytes)? } else { None };
             state.apply(&header, control, header.max_timestamp);
             let head = bytes.first_chunk().expect("a header is longer than its head");
-            footer.push(footer.log_bytes, &header, head, header.max_timestamp);
+            footer.push(footer.log_bytes, &header, head, None);
             each(&header, &bytes)?;
             position += bytes.len() as u64;
         }

@@ -37,7 +37,7 @@ impl PartitionLog {
     /// whether that is so.
     pub fn roll_if_older(&mut self, age: Duration, now: Timestamp) -> Result<bool> {
         let Some(active) = self.active.as_ref().filter(|active| active.len() > 0) else { return Ok(false) };
-        if self.refusal.is_some() || active.with_footer(|footer| footer.first_append)? > now - age {
+        if self.refusal.is_some() || active.begun_by(now)? > now - age {
             return Ok(false);
         }
         self.roll(now)?;

@@ -24,7 +24,7 @@ fn segment(records: &[u8], gaps: bool) -> (Vec<u8>, Footer, Vec<Place>) {
         stamp_offset(&mut batch, offset, 3);
         let header = BatchHeader::parse(&batch).unwrap().unwrap();
         places.push(Place { offset, position: bytes.len() as u64 });
-        footer.push(bytes.len() as u64, &header, batch.first_chunk().unwrap(), Timestamp(1));
+        footer.push(bytes.len() as u64, &header, batch.first_chunk().unwrap(), Some(Timestamp(1)));
         offset = header.next_offset() + if gaps && n % 2 == 0 { 5 } else { 0 };
         bytes.extend(batch);
     }

@@ -131,7 +131,7 @@ impl Segment {
     pub(super) fn push(&self, position: u64, header: &BatchHeader, head: &[u8; BATCH_HEAD_BYTES], now: Timestamp) {
         let mut footer = self.footer.write();
         let footer = footer.as_mut().expect("the footer of an active segment is loaded before it is written to");
-        footer.push(position, header, head, now);
+        footer.push(position, header, head, Some(now));
         // Under the lock: whoever reads the index finds the length that belongs to it.
         self.len.fetch_max(footer.log_bytes, Ordering::AcqRel);
     }
@@ -221,6 +221,15 @@ impl Segment {
         Ok(())
     }
 
+    /// When the active segment was begun, which was not after `now`.
+    pub(super) fn begun_by(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp> {
+        let begun = self.with_footer(|footer| footer.first_append)?;
+        if begun > now {
+            self.update_footer(|footer| footer.first_append = now)?;
+        }
+        Ok(begun.min(now))
+    }
+
     /// What is wrong with a segment whose footer speaks of less than all of it.
     pub(super) fn incomplete(&self, footer: &Footer) -> Option<Error> {
         let place = Place { offset: footer.next_offset, position: footer.log_bytes };
@@ -278,7 +287,7 @@ impl Segment {
         loop {
             match scanner.next(Check::Header).map_err(|e| self.read_error(e))? {
                 Found::Batch { place, header, head } => {
-                    footer.push(place.position, &header, &head, header.max_timestamp);
+                    footer.push(place.position, &header, &head, None);
                 }
                 Found::Bad { place, why } => {
                     let error = self.corrupt(place, why);
@@ -300,6 +309,19 @@ impl Segment {
         file.set_len(0).map_err(error)?;
         file.write_at(&[io::IoSlice::new(&bytes)], 0).map_err(error)?;
         Ok((path, file))
+    }
+
+    /// Takes another footer for a sealed segment, and writes it; durable but for its name.
+    pub(super) fn replace_footer(&self, footer: Footer) -> Result<()> {
+        let (bytes, path) = (footer.encode(), self.footer_path());
+        self.set_footer(footer);
+        let (disk, new) = (self.files.disk(), path.with_extension("idx.new"));
+        let error = |e| super::write_error("write", &path, bytes.len() as u64, e);
+        let file = disk.open(&new, OpenMode::ReadWrite).map_err(error)?;
+        file.set_len(0).map_err(error)?;
+        file.write_at(&[io::IoSlice::new(&bytes)], 0).map_err(error)?;
+        // It takes the place of one that may be all that speaks for the segment.
+        file.sync_data().and_then(|()| disk.rename(&new, &path)).map_err(error)
     }
 
     /// Removes the footer, which does not speak of the segment as it is any more.

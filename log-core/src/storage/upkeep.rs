@@ -12,13 +12,14 @@
 
 use super::compaction::Pass;
 use super::compaction::{CompactionSettings, Replacement, Report, Request, Source};
-use super::log::PartitionLog;
+use super::log::{Names, PartitionLog};
 use super::retention::{Retention, SegmentFacts, age_from, log_start_after};
+use super::roll::learn_transactions;
 use super::segment::Segment;
 use super::truncate::Deletion;
 use super::{Change, SealedSegment};
 use crate::mutants::{self, Mutant};
-use crate::types::{Offset, Result, Timestamp};
+use crate::types::{Offset, OffsetRange, Result, Timestamp};
 use std::sync::Arc;
 
 /// What is remembered from one compaction to the next. After a restart the generations of segments tell the most of it.
@@ -43,6 +44,9 @@ impl PartitionLog {
             return Ok(None);
         }
         let (start, settled_to) = (self.offsets().log_start_offset, self.settled_to());
+        if retention.time.is_some() {
+            self.date_segments(&sealed, now)?;
+        }
         let Some(first) = sealed.first().map(|first| (first.base, first.generation)) else { return Ok(None) };
         if let Some((base, generation, from)) = self.compacted.oldest
             && is_small
@@ -68,6 +72,64 @@ impl PartitionLog {
             Some(offset) => self.delete_below(offset),
             None => Ok(None),
         }
+    }
+
+    /// Sees to it that records of the future do not pin segments of `sealed` of which it is not known when they were
+    /// appended to: those that were found after a crash, or whose footers were lost.
+    fn date_segments(&mut self, sealed: &[Arc<Segment>], now: Timestamp) -> Result<()> {
+        // Perhaps for ever.
+        let is_pinned = |segment: &Arc<Segment>| {
+            segment.with_footer(|footer| footer.is_undated() && age_from(&SegmentFacts::of(footer)) > now)
+        };
+        let mut undated = self.undated_from.take().map(|from| sealed.partition_point(|segment| segment.base < from));
+        let seen = self.compacted.oldest.map(|(base, generation, _)| (base, generation));
+        if let Some(oldest) = sealed.first().filter(|oldest| seen != Some((oldest.base, oldest.generation)))
+            && is_pinned(oldest)?
+        {
+            // Whatever made it lose its footer may have happened to others.
+            undated = Some(0);
+        }
+        for number in undated.unwrap_or(sealed.len())..sealed.len() {
+            if !is_pinned(&sealed[number])? {
+                continue;
+            }
+            for segment in sealed {
+                // It is not the records that are of the future: the clock was set back. Nothing is to be dated by it.
+                if segment.with_footer(|footer| !footer.is_undated() && footer.last_append > now)? {
+                    self.undated_from = Some(sealed[number].base);
+                    return Ok(());
+                }
+            }
+            if let Err(error) = self.date_segment(&sealed[..=number], now) {
+                tracing::warn!(partition = %self.config.partition, %error, "the age of a segment begins anew");
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the last of `segments` was appended to before `now`, and writes it down: otherwise its age would count
+    /// from each open.
+    fn date_segment(&mut self, segments: &[Arc<Segment>], now: Timestamp) -> Result<()> {
+        let Some(segment) = segments.last() else { return Ok(()) };
+        let mut footer = segment.with_footer(Clone::clone)?;
+        footer.date(now);
+        segment.set_footer(footer);
+        if !segment.knows_transactions()? {
+            learn_transactions(segments)?;
+        }
+        self.load_state()?;
+        let mut footer = segment.with_footer(Clone::clone)?;
+        let is_whole = segment.incomplete(&footer).is_none() && segment.knows_transactions()?;
+        if self.refusal.is_some() || !is_whole {
+            return Ok(());
+        }
+        footer.date(now);
+        if let Some(state) = self.state.as_ref().filter(|_| footer.epochs.is_empty()) {
+            footer.epochs = state.epochs.within(OffsetRange::new(segment.base, footer.next_offset)).to_vec();
+        }
+        segment.replace_footer(footer)?;
+        self.names = self.names.max(Names::OfSegments);
+        Ok(())
     }
 
     /// A compaction, if one is worth it now by the wall clock. Run its steps without the log.

@@ -260,6 +260,98 @@ fn retention_by_age_counts_from_the_append() {
     assert_eq!(start(NOW + minute * 600), 7, "all but the active one");
 }
 
+/// Batches dated at the end of time, each in a segment of its own, appended at `NOW`.
+fn dated_in_the_future(opened: &mut Opened, count: usize) {
+    for _ in 0..count {
+        let mut builder = BatchBuilder::new(Compression::None);
+        let timestamp = Timestamp::MAX;
+        builder.push(&Record { value: Some(Bytes::from(vec![b'x'; 200])), timestamp, ..Record::default() });
+        opened.append(&builder.finish()).unwrap();
+    }
+    opened.log.sync().unwrap();
+}
+
+/// Where the log begins after what is older than three minutes went.
+fn start_after_retention(opened: &mut Opened, now: Timestamp) -> Offset {
+    let retention = Retention { time: Some(MINUTE * 3), bytes: None };
+    let deletion = opened.log.apply_retention(retention, now).unwrap();
+    deletion.into_iter().for_each(|deletion| opened.delete(&deletion).unwrap());
+    opened.log.offsets().log_start_offset
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[test]
+fn when_segments_were_appended_is_known_after_a_crash() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 300);
+    dated_in_the_future(&mut opened, 4);
+    drop(opened); // and the checkpoint does not come to know
+    let mut opened = Opened::on(&disk, 300);
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 3), 0);
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 4), 3, "all but the active one");
+}
+
+#[test]
+fn records_of_the_future_do_not_pin_segments_whose_footers_were_lost() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 300);
+    dated_in_the_future(&mut opened, 4);
+    let footers: Vec<_> = partition_files(&disk).iter().map(|path| path.with_extension("idx")).collect();
+    let lose = |opened: Opened, closes: bool| {
+        if closes {
+            opened.close().unwrap();
+        } else {
+            drop(opened);
+        }
+        footers.iter().filter(|path| disk.exists(path)).for_each(|path| disk.remove_file(path).unwrap());
+        Opened::on(&disk, 300)
+    };
+    let mut opened = lose(opened, false);
+    // From here on it is known that they are no younger than this.
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 9), 0);
+    opened.close().unwrap();
+    let mut opened = Opened::on(&disk, 300);
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 12), 0);
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 13), 3, "although it was closed meanwhile");
+    opened.close().unwrap();
+    assert_eq!(super::doctor::look(&disk), []);
+    // The same of sealed ones that the checkpoint knows.
+    let mut opened = Opened::on(&disk, 300);
+    dated_in_the_future(&mut opened, 4);
+    let mut opened = lose(opened, true);
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 20), 3);
+    opened.dir.resources().close_idle_files();
+    opened.dir.resources().close_idle_files();
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 24), 7, "although its index was forgotten meanwhile");
+}
+
+#[test]
+fn a_clock_that_was_set_back_dates_nothing() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 300);
+    dated_in_the_future(&mut opened, 4);
+    drop(opened);
+    disk.remove_file(&partition_files(&disk)[1].with_extension("idx")).unwrap();
+    let mut opened = Opened::on(&disk, 300);
+    // The other footers say that it was later once.
+    assert_eq!(start_after_retention(&mut opened, Timestamp(0)), 0);
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 4), 1, "the first has its date");
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 6), 1, "the second one's was not known before");
+    assert_eq!(start_after_retention(&mut opened, NOW + MINUTE * 8), 3);
+}
+
+#[test]
+fn records_of_the_future_do_not_keep_a_segment_from_rolling() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 1 << 20);
+    dated_in_the_future(&mut opened, 2);
+    drop(opened);
+    let mut opened = Opened::on(&disk, 1 << 20);
+    assert!(!opened.log.roll_if_older(MINUTE, NOW).unwrap());
+    assert!(opened.log.roll_if_older(MINUTE, NOW + MINUTE * 2).unwrap());
+}
+
 #[test]
 fn a_tombstone_stays_until_its_time_is_over() {
     let disk = SimDisk::default();
