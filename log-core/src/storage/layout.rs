@@ -34,9 +34,19 @@ pub(super) struct Layout {
     pub(super) rest: Vec<Arc<Segment>>,
     /// Those before the first one, which were deleted and are still there, in order: see `roll`.
     pub(super) behind: Vec<Arc<Segment>>,
-    /// A sealed one that is not there as it was: its path, its first offset, and what is wrong. Those before it are in
-    /// `sealed`.
-    pub(super) missing: Option<(PathBuf, Offset, String)>,
+    /// A sealed one that is not there as it was. Those before it are in `sealed`.
+    pub(super) missing: Option<Missing>,
+}
+
+/// A sealed segment that has another length than it had, or is gone.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// No longer than it was, nor than its file is.
+    pub(super) segment: Arc<Segment>,
+    /// Whether there is a file.
+    pub(super) is_there: bool,
+    /// What is wrong with it.
+    pub(super) why: String,
 }
 
 /// The `.log` files by base offset and generation, with their lengths.
@@ -148,7 +158,8 @@ fn with_checkpoint(resources: &Resources, dir: &Path, seen: Seen, known: &Known)
                     Some(bytes) => format!("it has {bytes} bytes and had {len} when it was sealed"),
                     None => "the file is missing".into(),
                 };
-                layout.missing = Some((candidate.path.clone(), base, why));
+                let segment = segment(base, generation, on_disk.map_or(0, |bytes| bytes.min(len)));
+                layout.missing = Some(Missing { segment, is_there: on_disk.is_some(), why });
                 return Ok(layout);
             }
             _ => layout.rest.push(candidate),

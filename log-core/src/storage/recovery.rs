@@ -26,7 +26,7 @@
 use super::checkpoint::{Change, Checkpoint, CheckpointReport, DurablePoint, PartitionState, SealedSegment};
 use super::footer::Footer;
 use super::index::Place;
-use super::layout::{self, Layout};
+use super::layout::{self, Layout, Missing};
 use super::log::LogConfig;
 use super::resources::Resources;
 use super::scan::{Check, Found};
@@ -226,9 +226,12 @@ impl Recovery<'_> {
         let log_start_offset = self.known.state.log_start_offset.max(start);
         let mut report = OpenReport::default();
         let bad = match missing {
-            Some((path, offset, why)) => {
-                self.expected = offset;
-                report.damage = Some(Error::Corrupt { path, position: 0, offset, why });
+            Some(Missing { segment, is_there, why }) => {
+                self.expected = segment.base;
+                // What is there of it is served.
+                let wrong = if is_there { self.walk_one(&segment)? } else { None };
+                let position = wrong.map_or(segment.len(), |(position, _)| position);
+                report.damage = Some(segment.corrupt(Place { offset: self.expected, position }, why));
                 None
             }
             None => {

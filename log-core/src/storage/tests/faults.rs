@@ -205,6 +205,32 @@ fn without_a_checkpoint_nothing_valid_is_cut() {
 }
 
 #[test]
+fn a_sealed_segment_of_another_length_is_served_as_far_as_it_is_right() {
+    let (whole, written) = closed();
+    let path = partition_files(&whole)[1].clone();
+    let whole_len = len(&whole, &path);
+    let mut served = BTreeSet::new();
+    for left in (0..whole_len).chain([whole_len + 1, whole_len + 5000]) {
+        let disk = whole.crash(0);
+        disk.open(&path, OpenMode::ReadWrite).unwrap().set_len(left).unwrap();
+        let files = partition_files(&disk);
+        for opens in ["once", "twice"] {
+            let mut opened = Opened::on(&disk, 250);
+            let Some(Error::Corrupt { path: of, position, offset, .. }) = opened.report.damage.clone() else {
+                panic!("{left}, {opens}: {:?}", opened.report);
+            };
+            assert!(of == path && position <= left.min(whole_len), "{left}, {opens}: {position}");
+            let found = values(&opened.log.reader());
+            assert_eq!(found, written[..offset as usize], "{left}, {opens}: up to the damage");
+            assert!(opened.append(&batch(&["next"])).is_err());
+            served.insert(found.len());
+        }
+        assert_eq!((partition_files(&disk), len(&disk, &path)), (files, left), "nothing is cut");
+    }
+    assert!(served.len() > 2 && served.iter().zip(served.iter().skip(1)).all(|(a, b)| a + 1 == *b), "{served:?}");
+}
+
+#[test]
 fn a_disk_that_fills_up_anywhere_heals() {
     let mut refused_at = BTreeSet::new();
     for room in 0..700 {
