@@ -21,6 +21,7 @@ use super::recovery::Known;
 use super::segment::parse_name;
 use super::snapshot;
 use super::survey::{FooterFound, Survey, Surveyed, survey};
+use super::sync::FAILED_SYNC;
 use crate::env::{Disk, OpenMode};
 use crate::types::{Error, Flush, OffsetRange, PartitionIndex, Result, TopicId};
 use bytes::Bytes;
@@ -295,6 +296,9 @@ impl Report {
                 continue;
             }
             let what = match name {
+                _ if path.ends_with(FAILED_SYNC) => {
+                    "a sync of the log has failed; the next open writes again what may be in memory only"
+                }
                 Some((_, _, "idx")) => "it is the footer of no segment",
                 _ => "it does not belong to the log",
             };

@@ -32,6 +32,7 @@ use super::resources::Resources;
 use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::snapshot;
+use super::sync::FAILED_SYNC;
 use crate::mutants::{self, Mutant};
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
 use crate::types::{Error, Flush, Offset, PartitionIndex, Result, Timestamp, TopicId, limits};
@@ -43,6 +44,8 @@ use std::sync::Arc;
 const REWRITE_BYTES: usize = 1024 * 1024;
 /// The writer stops at the limit when it looks, and may have a write under way.
 pub(super) const UNSYNCED_TAIL_BYTES_MAX: u64 = 2 * limits::UNSYNCED_BYTES_MAX + limits::BATCH_BYTES_HARD_MAX as u64;
+/// More than that of a log that is not synced is written again only if a sync is known to have failed.
+const REWRITTEN_UNASKED_BYTES_MAX: u64 = if cfg!(test) { 16 * 1024 } else { UNSYNCED_TAIL_BYTES_MAX };
 
 /// What the checkpoint knows of a partition when its log is opened.
 #[derive(Clone, Debug, Default)]
@@ -394,19 +397,23 @@ impl Recovery<'_> {
         let is_known = self.known.state.durable.is_some_and(|point| point.offset > 0) || self.walked.is_empty();
         let is_durable = is_known && !was_cut && !durable.is_none_or(above);
         let error = |e| Error::io("sync", self.dir, e);
+        let (disk, note) = (self.resources.disk(), self.dir.join(FAILED_SYNC));
+        let has_failed = disk.exists(&note);
         for (number, Walked { segment, is_trusted, .. }) in self.walked.iter().enumerate() {
             if *is_trusted && number + 1 < self.walked.len() {
                 continue;
             }
             let from = durable.filter(|point| point.segment_base == segment.base).map_or(0, |point| point.position);
-            // Nobody was told that what is not synced is safe, so there is a limit to what is done for it.
-            let is_little = self.config.flush != Flush::Os || segment.len() - from <= UNSYNCED_TAIL_BYTES_MAX;
-            if is_little && !is_durable && !mutants::active(Mutant::RecoverWithoutRewriting) {
+            // Without syncs there may be any amount of it.
+            let is_little = self.config.flush != Flush::Os || segment.len() - from <= REWRITTEN_UNASKED_BYTES_MAX;
+            if (is_little || has_failed) && !is_durable && !mutants::active(Mutant::RecoverWithoutRewriting) {
                 rewrite(segment, from)?;
             }
             segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
         }
-        let disk = self.resources.disk();
+        if has_failed {
+            disk.remove_file(&note).map_err(|e| Error::io("remove", &note, e))?;
+        }
         if !is_durable && disk.exists(self.dir) {
             // A log that was durable once had the names on the way to it synced before that.
             let levels = if durable.is_none_or(|point| point.offset == 0) { 3 } else { 1 };

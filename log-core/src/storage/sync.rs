@@ -2,12 +2,16 @@
 
 use super::checkpoint::{Change, DurablePoint, SealedSegment};
 use super::log::{Names, PartitionLog, sealed_changes};
-use crate::env::{Disk, File};
+use crate::env::{Disk, File, OpenMode};
 use crate::mutants::{self, Mutant};
 use crate::types::{Error, Offset, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// An empty file of this name in a log's directory says that a sync of it has failed: what was not synced then reads back
+/// from memory, but no later sync writes it. It need not be durable: that memory does not outlive the machine either.
+pub(super) const FAILED_SYNC: &str = "failed-sync";
 
 /// The files to sync so that a log is durable up to a point; see [`PartitionLog::begin_sync`].
 #[derive(Debug)]
@@ -115,6 +119,7 @@ impl PartitionLog {
             }
             let fenced = Error::Fenced { why: format!("a sync failed: {error}") };
             self.refusal = Some(fenced.clone());
+            self.note_failed_sync();
             // What was appended while it ran is not synced either.
             (self.dirty, self.names) = (Vec::new(), Names::Synced);
             return Err(fenced);
@@ -127,6 +132,14 @@ impl PartitionLog {
         self.raise_high_watermark(ticket.upto.offset);
         let changes = sealed_changes(ticket.sealed).chain([Change::Durable(ticket.upto)]).collect();
         Ok(Synced { durable: ticket.upto.offset, changes })
+    }
+
+    /// Tells the next process, which finds the bytes as if nothing had happened.
+    pub(super) fn note_failed_sync(&self) {
+        let path = self.dir.join(FAILED_SYNC);
+        if let Err(error) = self.resources.disk().open(&path, OpenMode::ReadWrite) {
+            tracing::error!(path = %path.display(), %error, "nothing will tell that a sync has failed");
+        }
     }
 
     /// Makes everything appended so far durable, in one go; the changes are for the checkpoint. Errors as for

@@ -61,11 +61,14 @@ struct Opened {
 
 impl Opened {
     fn try_open(disk: &Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> Result<Self> {
+        Self::with(disk, root, config(segment_bytes))
+    }
+
+    fn with(disk: &Arc<dyn Disk>, root: &Path, config: LogConfig) -> Result<Self> {
         let dir = DataDir::open(disk.clone(), root)?;
         let (mut checkpoint, found) = dir.checkpoint()?;
         let known = Known::of(&checkpoint, &found, TOPIC, 0);
-        let (log, report) =
-            PartitionLog::open(dir.resources(), &dir.partition_dir(TOPIC, 0), config(segment_bytes), &known)?;
+        let (log, report) = PartitionLog::open(dir.resources(), &dir.partition_dir(TOPIC, 0), config, &known)?;
         note(&mut checkpoint, report.changes.clone())?;
         checkpoint.sync()?;
         if report.damage.is_none() {

@@ -196,7 +196,9 @@ impl PartitionLog {
         let result = recorded.and_then(|()| self.cut(&truncation));
         self.refusal =
             result.as_ref().err().map(|error| Error::Fenced { why: format!("a truncation failed: {error}") });
-        if result.is_ok() {
+        if result.is_err() {
+            self.note_failed_sync();
+        } else {
             self.durable = truncation.point;
             self.raise_high_watermark(self.shared.offsets().high_watermark);
         }

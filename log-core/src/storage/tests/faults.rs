@@ -387,6 +387,34 @@ fn what_a_failed_sync_has_left_in_memory_is_durable_when_it_is_served() {
     }
 }
 
+/// The same of a log that is not synced as it grows, which may have any amount of that.
+#[test]
+fn what_a_failed_sync_has_left_in_memory_of_a_large_log_is_durable_when_it_is_said_to_be() {
+    let open = |disk: &SimDisk| {
+        let config = LogConfig { flush: Flush::Os, ..config(1 << 20) };
+        Opened::with(&shared(disk), Path::new("/data"), config).unwrap()
+    };
+    let disk = SimDisk::default();
+    let mut opened = open(&disk);
+    let large = "x".repeat(20_000);
+    let written = ["durable", &large, "the last"];
+    opened.append(&batch(&written[..1])).unwrap();
+    opened.sync().unwrap();
+    opened.append(&batch(&written[1..])).unwrap();
+    disk.fail_sync_after(0);
+    opened.log.sync().unwrap_err();
+    drop(opened);
+    let opened = open(&disk);
+    assert_eq!(values(&opened.log.reader()), written);
+    for seed in 0..16 {
+        let after = open(&disk.crash(seed));
+        assert!(after.report.damage.is_none() && after.report.torn_tail.is_none(), "{:?}", after.report);
+        assert_eq!(values(&after.log.reader()), written, "seed {seed}");
+    }
+    opened.close().unwrap();
+    assert_eq!(super::doctor::look(&disk), [], "nothing tells of it any more");
+}
+
 #[cfg(feature = "mutants")]
 pub(super) const CHECKS: &[super::mutants::Check] = &[
     ("a failed write", a_failed_write_changes_nothing),
