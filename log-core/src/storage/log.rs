@@ -78,6 +78,8 @@ pub struct PartitionLog {
     pub(super) unsynced_bytes: u64,
     /// Whether a ticket is out.
     pub(super) syncing: bool,
+    /// Whether a truncation was begun and is not finished.
+    pub(super) truncating: bool,
     /// Where the log ended when it was prepared to be closed, and whether a snapshot was written that it needs.
     pub(super) left_at: Option<(Offset, bool)>,
     /// Why nothing is appended any more.
@@ -163,6 +165,7 @@ impl PartitionLog {
             sealed: Vec::new(),
             unsynced_bytes: 0,
             syncing: false,
+            truncating: false,
             left_at: None,
             refusal: report.damage.clone(),
             damage: report.damage.clone(),

@@ -79,12 +79,13 @@ pub struct Synced {
 }
 
 impl PartitionLog {
-    /// What to do so that everything appended so far is durable; `None` if it is, if a ticket is out, or after a sync
-    /// has failed. Run the ticket without the log, then hand its result to [`PartitionLog::finish_sync`].
+    /// What to do so that everything appended so far is durable; `None` if it is, if a ticket is out, while a truncation
+    /// is not finished, or after a sync has failed. Run the ticket without the log, then hand its result to [`PartitionLog::finish_sync`].
     ///
     /// A log that takes no more writes still syncs those that it took: someone waits for them.
     pub fn begin_sync(&mut self) -> Option<SyncTicket> {
-        if self.syncing || (self.dirty.is_empty() && self.names == Names::Synced) {
+        // Where the log ends is not what is on the disk before the truncation has cut it.
+        if self.syncing || self.truncating || (self.dirty.is_empty() && self.names == Names::Synced) {
             return None;
         }
         self.syncing = true;

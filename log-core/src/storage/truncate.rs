@@ -157,6 +157,7 @@ impl PartitionLog {
         let point =
             DurablePoint { offset: place.offset, segment_base: last.base, position: place.position, clean: false };
         let mut changes = self.sync()?;
+        self.truncating = true;
 
         // In this order: see `reader`.
         // The batch that is cut may have begun before the log start. Without its marker a transaction is open again, so
@@ -193,6 +194,7 @@ impl PartitionLog {
     /// Cuts the files; `recorded` is whether the changes are durable in the checkpoint. When it returns, what is left is
     /// durable and the log takes writes again. On an error it is fenced.
     pub fn finish_truncation(&mut self, truncation: Truncation, recorded: Result<()>) -> Result<()> {
+        self.truncating = false;
         let result = recorded.and_then(|()| self.cut(&truncation));
         self.refusal =
             result.as_ref().err().map(|error| Error::Fenced { why: format!("a truncation failed: {error}") });

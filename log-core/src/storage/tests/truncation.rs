@@ -50,6 +50,26 @@ fn what_a_producer_had_sent_before_it_was_truncated_it_sends_again() {
     assert!(opened.append(&sent(0)).unwrap().duplicate);
 }
 
+#[test]
+fn nothing_is_synced_before_a_truncation_is_finished() {
+    let disk = SimDisk::default();
+    let mut opened = Opened::on(&disk, 100);
+    for value in ["a", "b", "c"] {
+        opened.append(&batch(&[value])).unwrap();
+    }
+    let truncation = opened.log.begin_truncation(1).unwrap().expect("the log ends behind it");
+    // A directory that was made is to be synced, say.
+    opened.log.names = super::super::log::Names::OfSegments;
+    assert!(opened.log.begin_sync().is_none(), "it would say that the log is durable to where it does not end yet");
+    let recorded = note(&mut opened.checkpoint, truncation.changes().to_vec()).and_then(|()| opened.checkpoint.sync());
+    opened.log.finish_truncation(truncation, recorded).unwrap();
+    let ticket = opened.log.begin_sync().expect("it says how far the log is durable");
+    assert_eq!(ticket.upto(), 1);
+    let synced = ticket.run();
+    opened.log.finish_sync(ticket, synced).unwrap();
+    assert_eq!(values(&opened.log.reader()), ["a"]);
+}
+
 /// What happens in the middle of a read.
 type Interruption = Box<dyn FnOnce() + Send>;
 
