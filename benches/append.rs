@@ -156,7 +156,7 @@ fn produce(runtime: &Runtime, log: &Log, batch: &Bytes, partitions: usize) -> Du
         let (service, batch) = (log.service().clone(), batch.clone());
         async move {
             for _ in 0..BATCHES / partitions {
-                let request = Produce { partition: partition.clone(), batch: batch.clone() };
+                let request = Produce { partition: partition.clone(), batch: batch.clone(), transaction: None };
                 service.produce(request).await.expect("the batch is acknowledged");
             }
         }

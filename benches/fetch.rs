@@ -101,7 +101,7 @@ async fn fill(log: &Log, topic: &str, batches: usize) -> (TopicPartition, usize)
             builder.push(&record);
         }
         count += builder.len();
-        let request = Produce { partition: partition.clone(), batch: builder.finish() };
+        let request = Produce { partition: partition.clone(), batch: builder.finish(), transaction: None };
         log.service().produce(request).await.expect("the batch is acknowledged");
     }
     (partition, count)
@@ -156,7 +156,12 @@ async fn fetch_all(log: &Log, partition: &TopicPartition, mut each: impl FnMut(B
     let mut offset = 0;
     loop {
         let wanted = FetchPartition { partition: partition.clone(), offset, max_bytes: PIECE_BYTES };
-        let request = Fetch { partitions: vec![wanted], max_wait: Duration::ZERO, min_bytes: 1 };
+        let request = Fetch {
+            partitions: vec![wanted],
+            max_wait: Duration::ZERO,
+            min_bytes: 1,
+            isolation: tailwater_log::types::Isolation::ReadUncommitted,
+        };
         let batches = log.service().fetch(request).await.expect("the fetch").remove(0).batches;
         if batches.is_empty() {
             return;

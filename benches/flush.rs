@@ -136,7 +136,7 @@ async fn commits(log: &Log, topic: &TopicName, batch: &Bytes, partitions: usize)
     for _ in 0..COMMITS {
         let produced = (0..partitions).map(|partition| {
             let partition = TopicPartition::new(topic.clone(), partition as u32);
-            log.service().produce(Produce { partition, batch: batch.clone() })
+            log.service().produce(Produce { partition, batch: batch.clone(), transaction: None })
         });
         for produced in join_all(produced).await {
             produced.expect("the batch is durable");

@@ -104,7 +104,7 @@ async fn fill(log: &Log, batches: &[Bytes]) {
     let topic = log.admin().create_topic(spec).await.expect("the topic is made");
     let partition = TopicPartition::new(topic.name, 0);
     for batch in batches {
-        let request = Produce { partition: partition.clone(), batch: batch.clone() };
+        let request = Produce { partition: partition.clone(), batch: batch.clone(), transaction: None };
         log.service().produce(request).await.expect("the batch is acknowledged");
     }
 }

@@ -160,7 +160,7 @@ async fn create(log: &Log, partitions: u32) -> TopicName {
 
 async fn produce(log: &Log, topic: &TopicName, partition: u32, batch: &Bytes) {
     let partition = TopicPartition::new(topic.clone(), partition);
-    let request = Produce { partition, batch: batch.clone() };
+    let request = Produce { partition, batch: batch.clone(), transaction: None };
     log.service().produce(request).await.expect("the batch is acknowledged");
 }
 

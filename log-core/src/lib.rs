@@ -4,7 +4,7 @@
 //!   client     Log ─ Producer, Consumer, Queue, PartitionReader, Admin
 //!      │  Service: a typed request in, a typed response out
 //!   broker     the shell: topics, group commit, long polls, timers (tokio)
-//!      ├──▶ group, share    pure machines: step(now, input, &mut effects)
+//!      ├──▶ group, share, txn   pure machines: step(now, input, &mut effects)
 //!      ├──▶ access, config  who may do what; the table of settings (pure)
 //!      ├──▶ shard           who writes to which partition; batching
 //!      │      └──▶ replica  up to where records are safe, and who is told so (pure)
@@ -72,16 +72,17 @@ pub mod service;
 mod shard;
 mod share;
 pub mod storage;
+mod txn;
 pub mod types;
 mod wire;
 
 pub use client::{
     Admin, Consumer, ConsumerBuilder, ConsumerRecord, Delivery, Job, Log, PartitionReader, Producer, ProducerBuilder,
-    Queue, SentTo,
+    Queue, SentTo, Transaction, TransactionalProducer, TransactionalProducerBuilder,
 };
 pub use codec::{Codec, DecodeError, Json};
 pub use record::{Compression, Header, Record, StoredRecord};
 pub use types::{
     Error, ErrorKind, GroupId, Offset, OffsetSpec, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName,
-    TopicPartition, TopicSpec,
+    TopicPartition, TopicSpec, TransactionalId,
 };

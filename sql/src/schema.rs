@@ -319,13 +319,13 @@ pub(crate) async fn value_schema(log: &Log, topic: &TopicDescription) -> Result<
     if let Some(json) = &topic.config.schema {
         return ValueSchema::declared(topic, json);
     }
-    let with_records: Vec<_> = topic.partitions.iter().filter(|p| !p.offsets.readable().is_empty()).collect();
+    let with_records: Vec<_> = topic.partitions.iter().filter(|p| !p.offsets.committed().is_empty()).collect();
     let mut inference = Inference::default();
     for (i, partition) in with_records.iter().enumerate() {
         // What earlier partitions did not have goes to the later ones.
         let quota = (SAMPLE_RECORDS - inference.records).div_ceil(with_records.len() - i);
         let name = TopicPartition::new(topic.name.clone(), partition.partition);
-        let mut reader = RangeReader::new(log, name, partition.offsets.readable());
+        let mut reader = RangeReader::new(log, name, partition.offsets.committed());
         let enough = inference.records + quota;
         while inference.records < enough {
             let more = reader.read(|record| {

@@ -120,7 +120,7 @@ impl SqlSession {
         let tables = cut.listed().map(|topic| TableInfo {
             name: topic.name.to_string(),
             partitions: topic.partitions.len(),
-            records: topic.partitions.iter().map(|p| p.offsets.readable().len()).sum(),
+            records: topic.partitions.iter().map(|p| p.offsets.committed().len()).sum(),
         });
         Ok(tables.collect())
     }

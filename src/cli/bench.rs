@@ -182,7 +182,12 @@ async fn read(args: &Args, topic: &TopicName, log: &Log) -> Result<Measured> {
         loop {
             let asked = clock.instant();
             let wanted = FetchPartition { partition: partition.clone(), offset, max_bytes: FETCH_BYTES_DEFAULT };
-            let request = Fetch { partitions: vec![wanted], max_wait: Duration::ZERO, min_bytes: 1 };
+            let request = Fetch {
+                partitions: vec![wanted],
+                max_wait: Duration::ZERO,
+                min_bytes: 1,
+                isolation: tailwater::log::types::Isolation::ReadUncommitted,
+            };
             let before = offset;
             for fetched in log.service().fetch(request).await? {
                 for stored in record::records_at(fetched.batches, &mut offset) {

@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
     cx.with_present_log(async |log, cx| {
         let topic = log.admin().describe_topic(&name).await?;
         let range = |p: &tailwater::log::service::PartitionDescription| {
-            (TopicPartition::new(name.clone(), p.partition), p.offsets.readable())
+            (TopicPartition::new(name.clone(), p.partition), p.offsets.committed())
         };
         let ranges: Vec<_> = topic.partitions.iter().map(range).collect();
         let stop = cx.stop.clone();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tailwater::log::record;
 use tailwater::log::service::{Fetch, FetchPartition, Service};
+use tailwater::log::types::Isolation;
 use tailwater::log::{Log, Offset, StoredRecord, TopicPartition};
 
 /// What one fetch of one partition asks for.
@@ -35,14 +36,15 @@ impl Follow {
                 max_bytes: FETCH_BYTES,
             };
             let partitions = self.positions.iter().map(wanted).collect();
-            let fetched = self.service.fetch(Fetch { partitions, max_wait: WAIT, min_bytes: 1 }).await?;
+            let isolation = Isolation::ReadCommitted;
+            let fetched = self.service.fetch(Fetch { partitions, max_wait: WAIT, min_bytes: 1, isolation }).await?;
             let mut records = Vec::new();
             for answer in fetched {
                 let Some((partition, position)) = self.positions.iter_mut().find(|(p, _)| *p == answer.partition)
                 else {
                     continue;
                 };
-                for stored in record::records_at(answer.batches, position) {
+                for stored in record::records_at(answer.committed()?, position) {
                     records.push((partition.clone(), stored?));
                 }
             }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tailwater::log::record;
 use tailwater::log::service::{Fetch, FetchPartition, Service, TopicDescription};
-use tailwater::log::types::{OffsetRange, PartitionIndex};
+use tailwater::log::types::{Isolation, OffsetRange, PartitionIndex};
 use tailwater::log::{Error as LogError, Log, StoredRecord, Timestamp, TopicPartition};
 
 /// What one fetch of one partition asks for.
@@ -92,7 +92,8 @@ impl Scan {
         while lane.buffer.is_empty() && !lane.left.is_empty() {
             let wanted =
                 FetchPartition { partition: lane.partition.clone(), offset: lane.left.start, max_bytes: FETCH_BYTES };
-            let request = Fetch { partitions: vec![wanted], max_wait: Duration::ZERO, min_bytes: 1 };
+            let isolation = Isolation::ReadCommitted;
+            let request = Fetch { partitions: vec![wanted], max_wait: Duration::ZERO, min_bytes: 1, isolation };
             let fetched = match self.service.fetch(request).await {
                 Ok(fetched) => fetched,
                 Err(error @ LogError::Corrupt { .. }) => {
@@ -105,7 +106,7 @@ impl Scan {
             };
             let before = lane.left.start;
             for fetched in fetched {
-                for stored in record::records_at(fetched.batches, &mut lane.left.start) {
+                for stored in record::records_at(fetched.committed()?, &mut lane.left.start) {
                     let stored = stored?;
                     if stored.offset >= lane.left.end {
                         break;

@@ -5,7 +5,7 @@ use super::{Context, Result, follow::Follow, parse, value};
 use crate::output::Style;
 use std::collections::VecDeque;
 use tailwater::log::service::{ListOffsets, TopicDescription};
-use tailwater::log::types::OffsetRange;
+use tailwater::log::types::{Isolation, OffsetRange};
 use tailwater::log::{Error as LogError, Log, StoredRecord, TopicName, TopicPartition};
 
 /// Without `-n` and `--from`, as in tail(1).
@@ -60,7 +60,7 @@ async fn ranges(args: &Args, topic: &TopicDescription, log: &Log) -> Result<Vec<
     let mut chosen = Vec::new();
     for p in &topic.partitions {
         if args.partition.is_none_or(|only| only == p.partition) {
-            chosen.push((TopicPartition::new(topic.name.clone(), p.partition), p.offsets.readable()));
+            chosen.push((TopicPartition::new(topic.name.clone(), p.partition), p.offsets.committed()));
         }
     }
     if let (Some(partition), true) = (args.partition, chosen.is_empty()) {
@@ -70,7 +70,9 @@ async fn ranges(args: &Args, topic: &TopicDescription, log: &Log) -> Result<Vec<
     if let Some(from) = args.from {
         let spec = from.spec(log.clock().now());
         let partitions = chosen.iter().map(|(p, _)| (p.clone(), spec)).collect();
-        for listed in log.service().list_offsets(ListOffsets { partitions }).await? {
+        for listed in
+            log.service().list_offsets(ListOffsets { partitions, isolation: Isolation::ReadCommitted }).await?
+        {
             if let Some((_, range)) = chosen.iter_mut().find(|(p, _)| *p == listed.partition) {
                 range.start = listed.offset.max(range.start);
             }

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 use tailwater_log::service::{Fetch, FetchPartition};
+use tailwater_log::types::Isolation;
 use tailwater_log::{Codec, Error, Log, Offset, Result, TopicName, TopicPartition, record};
 
 /// Bytes asked for from one partition at a time.
@@ -45,12 +46,13 @@ impl<V: Codec> Tail<V> {
                 max_bytes: FETCH_BYTES,
             })
             .collect();
-        let request = Fetch { partitions, max_wait: Duration::ZERO, min_bytes: 0 };
+        let isolation = Isolation::ReadCommitted;
+        let request = Fetch { partitions, max_wait: Duration::ZERO, min_bytes: 0, isolation };
         let mut moved = false;
         for fetched in self.log.service().fetch(request).await? {
             let Some((_, next)) = self.positions.iter_mut().find(|(p, _)| *p == fetched.partition) else { continue };
             let before = *next;
-            for stored in record::records_at(fetched.batches, next) {
+            for stored in record::records_at(fetched.committed()?, next) {
                 let stored = stored?;
                 let Some(bytes) = stored.value else { continue };
                 let value = V::decode(&bytes).map_err(|e| Error::Malformed {

@@ -10,6 +10,7 @@
 //!               poll       long polls, woken by bytes
 //!               logs       the shards that write the partitions, and what becomes of their effects
 //!               groups     drives the pure machine `group`, stores its records
+//!               transactions  drives the pure machine `txn`, stores its records, writes markers
 //!               shares     drives the pure machine `share`, stores its records, buries dead letters
 //!               flush      group commit over all partitions: rounds of syncs
 //!               timers     one task: sessions and leases that run out
@@ -46,6 +47,7 @@ mod shares;
 mod tests;
 mod timers;
 mod topics;
+mod transactions;
 mod upkeep;
 
 use crate::access::SuperUsers;
@@ -53,17 +55,21 @@ use crate::config::Overrides;
 use crate::env::{Clock, Disk, Rng, secret};
 use crate::group::{Groups, Input};
 use crate::service::{
-    AlterConfigs, AlterQuotas, AlterReassignments, AlterScramUsers, ByPartition, ByUser, ClusterDescription,
-    CommitOffsets, CommittedOffset, CommittedOffsets, ConfigEntry, CreateAcls, CreatePartitions, CreateTopics,
-    DeleteAcls, DeleteGroup, DeleteRecords, DeleteTopic, DescribeAcls, DescribeConfigs, DescribeGroups,
-    DescribeLogDirs, DescribeProducers, DescribeQuotas, DescribeScramUsers, DescribeTopics, ElectLeaders,
-    FeatureDescription, Fetch, Fetched, GroupDescription, Heartbeat, IncrementalAlterConfigs, JoinGroup, JoinedGroup,
-    LeasedRecord, LeaveGroup, ListOffsets, ListedOffset, LogDirDescription, Produce, Produced, ProducerState,
-    QuotaDescription, ScramUser, Service, ShareAcknowledge, ShareFetch, TopicDescription, UpdateFeatures,
+    AddOffsetsToTransaction, AddPartitionsToTransaction, AlterConfigs, AlterQuotas, AlterReassignments,
+    AlterScramUsers, ByPartition, ByUser, ClusterDescription, CommitOffsets, CommitTransactionOffsets, CommittedOffset,
+    CommittedOffsets, ConfigEntry, CreateAcls, CreatePartitions, CreateTopics, DeleteAcls, DeleteGroup, DeleteRecords,
+    DeleteTopic, DescribeAcls, DescribeConfigs, DescribeGroups, DescribeLogDirs, DescribeProducers, DescribeQuotas,
+    DescribeScramUsers, DescribeTopics, DescribeTransactions, ElectLeaders, EndTransaction, FeatureDescription, Fetch,
+    Fetched, GroupDescription, Heartbeat, IncrementalAlterConfigs, InitProducerId, JoinGroup, JoinedGroup,
+    LeasedRecord, LeaveGroup, ListOffsets, ListTransactions, ListedOffset, LogDirDescription, Produce, Produced,
+    ProducerState, QuotaDescription, ScramUser, Service, ShareAcknowledge, ShareFetch, TopicDescription,
+    TransactionDescription, UpdateFeatures,
 };
 use crate::storage::{Change, DataDir, Known, LogConfig, METADATA, PartitionLog};
+use crate::txn;
 use crate::types::{
-    AclBinding, ConfigResource, Error, Flush, Result, Timestamp, TopicId, TopicName, TopicPartition, limits,
+    AclBinding, ConfigResource, Error, Flush, ProducerIdentity, Result, Timestamp, TopicId, TopicName, TopicPartition,
+    limits,
 };
 use dashmap::DashMap;
 use flush::{Changes, Flusher};
@@ -76,9 +82,10 @@ use parking_lot::{Mutex, RwLock};
 use shares::Shares;
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, watch};
 use topics::Topic;
+use transactions::Coordinator;
 use upkeep::{Node, Upkeep};
 
 /// Partitions that are closed by one round of syncs, with three files each.
@@ -90,6 +97,8 @@ const METADATA_RECORDS_MIN: usize = 1000;
 /// A log in this process.
 #[derive(Debug)]
 pub(crate) struct Broker {
+    /// For tasks that end what a request has begun.
+    this: Weak<Self>,
     clock: Clock,
     /// First, so that it has ended when the rest goes.
     upkeep: Upkeep,
@@ -106,6 +115,7 @@ pub(crate) struct Broker {
     topology: tokio::sync::Mutex<()>,
     identities: Mutex<Identities>,
     groups: Mutex<Groups>,
+    transactions: Coordinator,
     shares: Shares,
     logs: Arc<Logs>,
     scrub: scrub::Scrub,
@@ -198,7 +208,8 @@ impl Broker {
         let node = Node { clock: clock.clone(), topics: topics.clone(), logs: logs.clone(), dir: dir.clone() };
         let upkeep = Upkeep::start(node).map_err(|e| Error::io("start the upkeep thread for", root, e))?;
         let scrub = scrub::Scrub::new(clock.instant());
-        let broker = Arc::new(Self {
+        let broker = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             clock,
             upkeep,
             topics,
@@ -210,6 +221,7 @@ impl Broker {
             topology: tokio::sync::Mutex::new(()),
             identities: Mutex::new(Identities { rng, used }),
             groups: Mutex::new(Groups::new(run)),
+            transactions: Coordinator::new(),
             shares: Shares::default(),
             logs,
             scrub,
@@ -219,6 +231,7 @@ impl Broker {
         });
         broker.replay_groups()?;
         broker.replay_shares()?;
+        broker.replay_transactions()?;
         if !broker.clock.is_manual() {
             timers::start(&broker);
             scrub::start(&broker);
@@ -256,6 +269,7 @@ impl Broker {
             self.upkeep.tick();
         }
         self.group_step(Input::Tick);
+        self.transaction_step(txn::Input::Tick);
         if let Err(error) = self.tick_shares().await {
             tracing::warn!(%error, "expired leases wait for the next try");
         }
@@ -399,6 +413,31 @@ impl Service for Broker {
             self.producers(&request)
         }
         .boxed()
+    }
+
+    fn init_producer_id(&self, request: InitProducerId) -> BoxFuture<'_, Result<ProducerIdentity>> {
+        self.init_producer(request).boxed()
+    }
+    fn add_partitions_to_transaction(&self, request: AddPartitionsToTransaction) -> BoxFuture<'_, Vec<Result<()>>> {
+        self.add_partitions(request).boxed()
+    }
+    fn add_offsets_to_transaction(&self, request: AddOffsetsToTransaction) -> BoxFuture<'_, Result<()>> {
+        self.add_offsets(request).boxed()
+    }
+    fn commit_transaction_offsets(&self, request: CommitTransactionOffsets) -> BoxFuture<'_, Result<()>> {
+        self.commit_in_transaction(request).boxed()
+    }
+    fn end_transaction(&self, request: EndTransaction) -> BoxFuture<'_, Result<ProducerIdentity>> {
+        self.finish_transaction(request).boxed()
+    }
+    fn describe_transactions(
+        &self,
+        request: DescribeTransactions,
+    ) -> BoxFuture<'_, Vec<Result<TransactionDescription>>> {
+        self.transactions_named(request).boxed()
+    }
+    fn list_transactions(&self, request: ListTransactions) -> BoxFuture<'_, Result<Vec<TransactionDescription>>> {
+        self.transactions_like(request).boxed()
     }
 
     fn join_group(&self, request: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>> {

@@ -2,15 +2,17 @@
 //! those who wait for it.
 
 use super::poll::WatchList;
-use crate::record::{ProducerStamp, records_at};
+use crate::record::records_at;
 use crate::shard::{Acks, Command, Description, Driver, Pending, Reply, Slot};
 use crate::storage::{
-    Appended, Change, CompactionPass, CompactionReport, CompactionSettings, Deletion, Isolation, LogReader,
-    Replacement, Retention, SyncTicket,
+    AbortedTransaction, Appended, Change, CompactionPass, CompactionReport, CompactionSettings, Deletion, LogReader,
+    ProducerDescription, Replacement, Retention, SyncTicket,
 };
-use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp, TopicConfig, TopicId, TopicPartition};
+use crate::types::{
+    Error, Flush, Isolation, LogOffsets, Offset, Result, Timestamp, TopicConfig, TopicId, TopicPartition,
+};
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -29,6 +31,9 @@ pub(super) struct Partition {
     pub(super) slot: Slot,
     /// Held from when the log gives out a deletion until the checkpoint knows: they are recorded in order.
     pub(super) deleting: Mutex<()>,
+    /// Shared by who asks whether a transaction is open and appends to it; alone for who ends it. Held over the submission
+    /// only, so that the marker has its place behind every batch of its transaction.
+    pub(super) transactional: RwLock<()>,
     /// Nothing will come any more, and why.
     failed: OnceLock<Error>,
     /// The first damage that opening or a read found.
@@ -56,6 +61,7 @@ impl Partition {
             shard,
             slot,
             deleting: Mutex::default(),
+            transactional: RwLock::default(),
             failed: OnceLock::new(),
             damage: OnceLock::new(),
             #[cfg(test)]
@@ -81,6 +87,12 @@ impl Partition {
     pub(super) fn append(&self, batch: Bytes) -> impl Future<Output = Result<Appended>> + use<'_> {
         let pending = self.submit(batch, Acks::All);
         async move { self.appended(pending.await) }
+    }
+
+    /// The same for who goes on without the partition.
+    pub(super) fn append_owned(self: &Arc<Self>, batch: Bytes) -> impl Future<Output = Result<Appended>> + use<> {
+        let (pending, partition) = (self.submit(batch, Acks::All), self.clone());
+        async move { partition.appended(pending.await) }
     }
 
     /// Appends a batch; not durable yet. Blocks while the disk writes it.
@@ -127,14 +139,28 @@ impl Partition {
     }
 
     /// Batches from `offset` on, for a request: what is in memory at once; what must be fetched from the disk on a thread
-    /// that may wait, so that other requests go on meanwhile. Damage is remembered, for whoever asks what is wrong with
-    /// the partition.
-    pub(super) async fn read(&self, offset: Offset, max_bytes: u32) -> Result<Bytes> {
-        let read = match self.reader.read_cached(offset, max_bytes, Isolation::ReadUncommitted).transpose() {
+    /// that may wait, so that other requests go on meanwhile. With the aborted transactions that a reader of committed
+    /// records has to be told of. Damage is remembered, for whoever asks what is wrong with the partition.
+    pub(super) async fn read(
+        &self,
+        offset: Offset,
+        max_bytes: u32,
+        isolation: Isolation,
+    ) -> Result<(Bytes, Vec<AbortedTransaction>)> {
+        let cached = match isolation {
+            Isolation::ReadUncommitted => {
+                self.reader.read_cached(offset, max_bytes, isolation).map(|read| read.map(|read| (read, Vec::new())))
+            }
+            Isolation::ReadCommitted => self.reader.read_committed_cached(offset, max_bytes),
+        };
+        let read = match cached.transpose() {
             Some(read) => read,
             None => {
                 let reader = self.reader.clone();
-                let cold = tokio::task::spawn_blocking(move || reader.read(offset, max_bytes));
+                let cold = tokio::task::spawn_blocking(move || match isolation {
+                    Isolation::ReadUncommitted => Ok((reader.read(offset, max_bytes)?, Vec::new())),
+                    Isolation::ReadCommitted => reader.read_committed(offset, max_bytes),
+                });
                 // The runtime ends: nobody reads the answer.
                 cold.await.unwrap_or(Err(Error::Closed))
             }
@@ -147,7 +173,7 @@ impl Partition {
         self.noted(self.reader.read(offset, max_bytes))
     }
 
-    fn noted(&self, read: Result<Bytes>) -> Result<Bytes> {
+    fn noted<T>(&self, read: Result<T>) -> Result<T> {
         #[cfg(test)]
         self.reads.fetch_add(1, Ordering::Relaxed);
         if let Err(error @ Error::Corrupt { .. }) = &read {
@@ -215,8 +241,8 @@ impl Partition {
         }
     }
 
-    /// The idempotent producers with the last offset of each.
-    pub(super) fn producers(&self) -> Result<Vec<(ProducerStamp, Offset)>> {
+    /// The idempotent producers and their transactions.
+    pub(super) fn producers(&self) -> Result<Vec<ProducerDescription>> {
         match self.explain(self.shard.ask(|token| Command::Producers { slot: self.slot, token }).wait())? {
             Reply::Producers(producers) => Ok(producers),
             other => unreachable!("producers are not {other}"),

@@ -1,14 +1,21 @@
 //! Appending and reading: the requests that touch records.
+//!
+//! A transactional batch is appended only while its transaction is open and has the partition in it, so that none is left
+//! behind by an end that came before it (KIP-890): asking and submitting happen in one turn, under the partition's
+//! `transactional`, which a marker takes alone.
 
 use super::Broker;
 use super::admission::{Admitted, admit};
 use super::partition::Partition;
 use super::poll::{Poll, Watching};
 use super::retention::resolve;
+use crate::record::{AbortedTransaction, BatchHeader, ProducerStamp};
 use crate::service::{
-    DescribeProducers, Fetch, FetchPartition, Fetched, ListOffsets, ListedOffset, Produce, Produced, ProducerState,
+    DescribeProducers, Fetch, FetchPartition, Fetched, ListOffsets, ListedOffset, Produce, ProduceTransaction,
+    Produced, ProducerState,
 };
-use crate::types::{Error, Instant, Offset, Result};
+use crate::storage::{Appended, ProducerDescription};
+use crate::types::{Error, Instant, Isolation, Offset, ProducerIdentity, Result, TransactionVersion};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +25,26 @@ struct Reading {
     partition: Arc<Partition>,
     offset: Offset,
     max_bytes: u32,
+    isolation: Isolation,
     /// The high watermark, from before it was read.
     seen: Offset,
     fetched: Fetched,
 }
 
 impl Reading {
-    fn new(partition: Arc<Partition>, wanted: &FetchPartition) -> Result<Self> {
+    fn new(partition: Arc<Partition>, wanted: &FetchPartition, isolation: Isolation) -> Result<Self> {
         let offsets = partition.offsets();
-        let fetched = Fetched { partition: wanted.partition.clone(), offsets, batches: Bytes::new() };
+        let (name, aborted) = (wanted.partition.clone(), Vec::new());
+        let fetched = Fetched { partition: name, offsets, batches: Bytes::new(), aborted };
         let FetchPartition { offset, max_bytes, .. } = *wanted;
-        Ok(Self { partition, offset, max_bytes, seen: offsets.high_watermark, fetched })
+        Ok(Self { partition, offset, max_bytes, isolation, seen: offsets.high_watermark, fetched })
+    }
+
+    /// Whether there is something that an open transaction keeps it from seeing: it may see much when a marker comes,
+    /// which has few bytes itself.
+    fn is_held_back(&self) -> bool {
+        let offsets = self.partition.offsets();
+        self.isolation == Isolation::ReadCommitted && offsets.last_stable_offset < offsets.high_watermark
     }
 
     /// Reads, instead of what was read before; returns how many bytes. Damage goes into `failed`.
@@ -37,10 +53,17 @@ impl Reading {
             return Err(error.clone());
         }
         self.seen = self.partition.offsets().high_watermark;
-        self.fetched.batches = self.partition.read(self.offset, self.max_bytes).await.unwrap_or_else(|error| {
+        let read = self.partition.read(self.offset, self.max_bytes, self.isolation).await;
+        let (batches, aborted) = read.unwrap_or_else(|error| {
             failed.get_or_insert(error);
-            Bytes::new()
+            Default::default()
         });
+        self.fetched.batches = batches;
+        let told = |aborted: crate::storage::AbortedTransaction| AbortedTransaction {
+            producer_id: aborted.producer_id,
+            first_offset: aborted.first_offset,
+        };
+        self.fetched.aborted = aborted.into_iter().map(told).collect();
         self.fetched.offsets = self.partition.offsets();
         Ok(self.fetched.batches.len() as u64)
     }
@@ -48,7 +71,7 @@ impl Reading {
 
 impl Broker {
     pub(super) async fn append(&self, request: Produce) -> Result<Produced> {
-        let Produce { partition: name, batch } = request;
+        let Produce { partition: name, batch, transaction } = request;
         self.check_open()?;
         if name.topic.is_internal() {
             let why = format!("`{}` belongs to the system; it is read-only", name.topic);
@@ -57,19 +80,56 @@ impl Broker {
         let topic = self.topic(&name.topic)?;
         let partition = topic.partition(name.partition)?;
         let (header, Admitted { batch, append_time }) = admit(&topic, batch, self.clock.now())?;
-        if header.is_control || header.is_transactional {
-            return Err(Error::InvalidRequest { why: "control and transactional batches are not taken yet".into() });
-        }
         self.flush_what_is_due();
-        let appended = partition.append(batch).await?;
+        let appended = if header.is_transactional {
+            self.append_in_transaction(partition, &header, batch, transaction).await?
+        } else {
+            partition.append(batch).await?
+        };
         let append_time = append_time.filter(|_| !appended.duplicate);
         Ok(Produced { base_offset: appended.base_offset, duplicate: appended.duplicate, append_time })
+    }
+
+    async fn append_in_transaction(
+        &self,
+        partition: &Arc<Partition>,
+        header: &BatchHeader,
+        batch: Bytes,
+        transaction: Option<ProduceTransaction>,
+    ) -> Result<Appended> {
+        let (Some(stamp), Some(transaction)) = (header.stamp(), transaction) else {
+            let why = "a transactional batch needs a producer id, and its request a transactional id".into();
+            return Err(Error::InvalidTransactionState { why });
+        };
+        let ProducerStamp { producer_id, producer_epoch, .. } = stamp;
+        let producer = ProducerIdentity { id: producer_id, epoch: producer_epoch };
+        let ProduceTransaction { transactional_id: id, version } = transaction;
+        loop {
+            let pending = {
+                let _until_submitted = partition.transactional.read();
+                let may_write = self.transactions.may_write(&id, producer, &partition.name)?;
+                may_write.then(|| partition.append_owned(batch.clone()))
+            };
+            match pending {
+                Some(pending) => return pending.await,
+                None if version == TransactionVersion::V2 => {
+                    self.add_to_transaction(&id, producer, [partition.name.clone()].into()).await?;
+                }
+                None => {
+                    let why = format!("{} was not added to it before it was written to", partition.name);
+                    return Err(Error::TransactionAbortable { why });
+                }
+            }
+        }
     }
 
     pub(super) async fn read(&self, request: Fetch) -> Result<Vec<Fetched>> {
         let deadline = self.clock.instant() + request.max_wait;
         self.check_open()?;
-        let readings = request.partitions.iter().map(|wanted| Reading::new(self.partition(&wanted.partition)?, wanted));
+        let readings = request
+            .partitions
+            .iter()
+            .map(|wanted| Reading::new(self.partition(&wanted.partition)?, wanted, request.isolation));
         let mut readings = readings.collect::<Result<Vec<_>>>()?;
         let room = request.partitions.iter().map(|wanted| u64::from(wanted.max_bytes)).sum();
         let enough = u64::from(request.min_bytes).min(room);
@@ -109,7 +169,8 @@ impl Broker {
         }
         let (mut changed, mut failed, mut in_time) = (Vec::new(), None, true);
         loop {
-            poll.take(enough - bytes, &mut changed);
+            let need = if readings.iter().any(Reading::is_held_back) { 1 } else { enough - bytes };
+            poll.take(need, &mut changed);
             if changed.is_empty() {
                 if !in_time {
                     return Ok((bytes, failed));
@@ -144,7 +205,7 @@ impl Broker {
     pub(super) fn list(&self, request: &ListOffsets) -> Result<Vec<ListedOffset>> {
         let listed = request.partitions.iter().map(|(name, spec)| {
             let partition = self.partition(name)?;
-            let offset = resolve(&partition, *spec)?;
+            let offset = resolve(&partition, *spec, request.isolation)?;
             Ok(ListedOffset { partition: name.clone(), offset })
         });
         listed.collect()
@@ -153,6 +214,17 @@ impl Broker {
     pub(super) fn producers(&self, request: &DescribeProducers) -> Result<Vec<ProducerState>> {
         let partition = self.partition(&request.partition)?;
         let producers = partition.producers()?;
-        Ok(producers.into_iter().map(|(last, last_offset)| ProducerState { last, last_offset }).collect())
+        let state = |described: ProducerDescription| ProducerState {
+            last: ProducerStamp {
+                producer_id: described.producer.id,
+                producer_epoch: described.producer.epoch,
+                base_sequence: described.last_sequence,
+            },
+            last_offset: described.last_offset,
+            last_timestamp: described.last_use,
+            coordinator_epoch: described.coordinator_epoch,
+            transaction_start: described.transaction_start,
+        };
+        Ok(producers.into_iter().map(state).collect())
     }
 }

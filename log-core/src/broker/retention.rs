@@ -5,7 +5,7 @@ use super::logs::Logs;
 use super::partition::Partition;
 use crate::service::{DeleteRecords, ListedOffset};
 use crate::storage::{Change, DataDir, Deletion};
-use crate::types::{Error, Offset, OffsetSpec, Result};
+use crate::types::{Error, Isolation, Offset, OffsetSpec, Result};
 use parking_lot::RwLock;
 
 impl Broker {
@@ -23,7 +23,7 @@ impl Broker {
                     let (start, end) = (offsets.log_start_offset, offsets.high_watermark);
                     Err(Error::OffsetOutOfRange { partition: name.clone(), offset, start, end })
                 }
-                spec => resolve(&partition, spec).map(|offset| (partition, offset)),
+                spec => resolve(&partition, spec, Isolation::ReadUncommitted).map(|offset| (partition, offset)),
             }
         });
         let wanted = wanted.collect::<Result<Vec<_>>>()?;
@@ -79,13 +79,18 @@ fn record(logs: &Logs, dir: &RwLock<Option<DataDir>>, partition: &Partition, cha
     Ok(())
 }
 
-/// The offset that `spec` means on a partition now.
-pub(super) fn resolve(partition: &Partition, spec: OffsetSpec) -> Result<Offset> {
+/// The offset that `spec` means on a partition now. A reader of committed records is told nothing behind the last stable
+/// offset.
+pub(super) fn resolve(partition: &Partition, spec: OffsetSpec, isolation: Isolation) -> Result<Offset> {
     let offsets = partition.offsets();
+    let end = match isolation {
+        Isolation::ReadUncommitted => offsets.high_watermark,
+        Isolation::ReadCommitted => offsets.last_stable_offset,
+    };
     Ok(match spec {
         OffsetSpec::Earliest => offsets.log_start_offset,
-        OffsetSpec::Latest => offsets.high_watermark,
-        OffsetSpec::At(at) => partition.reader.offset_for_time(at)?.unwrap_or(offsets.high_watermark),
-        OffsetSpec::Exactly(offset) => offset.clamp(offsets.log_start_offset, offsets.high_watermark),
+        OffsetSpec::Latest => end,
+        OffsetSpec::At(at) => partition.reader.offset_for_time(at)?.map_or(end, |offset| offset.min(end)),
+        OffsetSpec::Exactly(offset) => offset.clamp(offsets.log_start_offset, end),
     })
 }

@@ -22,6 +22,7 @@ mod groups;
 mod polling;
 mod queues;
 mod scrubbing;
+mod transactions;
 mod upkeep;
 
 /// A log on a simulated disk, with what is needed to open it again.

@@ -18,8 +18,9 @@ pub(super) fn start(broker: &Arc<Broker>) {
                     return;
                 }
                 broker.tick().await;
-                let deadlines = [broker.groups.lock().next_deadline(), broker.shares.next_deadline()];
                 let now = broker.clock.instant();
+                let transactions = broker.transactions.next_deadline(broker.clock.now(), now);
+                let deadlines = [broker.groups.lock().next_deadline(), broker.shares.next_deadline(), transactions];
                 deadlines.into_iter().flatten().min().map(|at| at.since(now).max(TICK_MIN))
             };
             match wait {

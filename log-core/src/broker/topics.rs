@@ -9,7 +9,9 @@ use crate::group;
 use crate::service::{DeleteTopic, DescribeTopics, PartitionDescription, TopicDescription, TopicRef};
 use crate::shard::Description;
 use crate::storage::{CheckpointReport, DataDir, Known, LogConfig, OpenReport, PartitionLog};
-use crate::types::{Error, Flush, PartitionIndex, Result, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec};
+use crate::types::{
+    Cleanup, Error, Flush, PartitionIndex, Result, TopicConfig, TopicId, TopicName, TopicPartition, TopicSpec,
+};
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use uuid::Builder;
 pub(super) const CONSUMER_OFFSETS: &str = "__consumer_offsets";
 /// The internal topic of queue states.
 pub(super) const SHARE_STATE: &str = "__share_state";
+/// The internal topic of transactional ids.
+pub(super) const TRANSACTION_STATE: &str = "__transaction_state";
 
 /// An open topic.
 #[derive(Debug)]
@@ -84,6 +88,13 @@ impl Broker {
 
     pub(super) async fn ensure_internal(&self, name: &str) -> Result<Arc<Topic>> {
         self.ensure(TopicSpec::new(name, 1)?).await
+    }
+
+    /// The same for one whose records have keys, of which the last of each is kept.
+    pub(super) async fn ensure_compacted(&self, name: &str) -> Result<Arc<Topic>> {
+        let mut spec = TopicSpec::new(name, 1)?;
+        spec.config.cleanup = Cleanup::Compact;
+        self.ensure(spec).await
     }
 
     pub(super) async fn delete(&self, request: DeleteTopic) -> Result<()> {

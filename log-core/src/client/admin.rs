@@ -4,7 +4,7 @@ use crate::service::{
     CommitOffsets, CreateTopics, DeleteGroup, DeleteRecords, DeleteTopic, DescribeGroups, DescribeTopics,
     GroupDescription, ListOffsets, PartitionDescription, Service, TopicDescription,
 };
-use crate::types::{Error, GroupId, Offset, OffsetSpec, Result, TopicName, TopicPartition, TopicSpec};
+use crate::types::{Error, GroupId, Isolation, Offset, OffsetSpec, Result, TopicName, TopicPartition, TopicSpec};
 use std::sync::Arc;
 
 /// Creates, describes and deletes topics and groups. What it changes is durable when it returns.
@@ -69,7 +69,10 @@ impl Admin {
 
     /// The offset that `spec` means on a partition now.
     pub async fn offset(&self, partition: TopicPartition, spec: OffsetSpec) -> Result<Offset> {
-        let mut listed = self.service.list_offsets(ListOffsets { partitions: vec![(partition, spec)] }).await?;
+        let mut listed = self
+            .service
+            .list_offsets(ListOffsets { partitions: vec![(partition, spec)], isolation: Isolation::ReadCommitted })
+            .await?;
         listed.pop().map(|listed| listed.offset).ok_or(Error::Closed)
     }
 
@@ -98,7 +101,7 @@ impl Admin {
         let topic = self.describe_topic(topic).await?;
         let partitions =
             topic.partitions.iter().map(|p| (TopicPartition::new(topic.name.clone(), p.partition), spec)).collect();
-        let listed = self.service.list_offsets(ListOffsets { partitions }).await?;
+        let listed = self.service.list_offsets(ListOffsets { partitions, isolation: Isolation::ReadCommitted }).await?;
         let offsets: Vec<_> = listed.into_iter().map(|l| (l.partition, l.offset)).collect();
         self.service.commit_offsets(CommitOffsets { group, member: None, offsets: offsets.clone() }).await?;
         Ok(offsets)

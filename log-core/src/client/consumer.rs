@@ -10,7 +10,7 @@ use crate::record::{StoredRecord, records_at};
 use crate::service::{
     CommitOffsets, CommittedOffsets, Fetch, FetchPartition, Heartbeat, JoinGroup, LeaveGroup, ListOffsets, Service,
 };
-use crate::types::{Error, GroupId, Offset, OffsetSpec, Result, TopicName, TopicPartition, limits};
+use crate::types::{Error, GroupId, Isolation, Offset, OffsetSpec, Result, TopicName, TopicPartition, limits};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -224,6 +224,11 @@ impl Consumer {
         self.partitions.iter().map(|(tp, position)| (tp.clone(), position.consumed)).collect()
     }
 
+    /// The group, and the place in it.
+    pub(super) fn membership(&self) -> (GroupId, (String, u32)) {
+        (self.group.clone(), (self.member.clone(), self.generation))
+    }
+
     /// Leaves the group, so that others take over at once. Commits nothing.
     pub async fn leave(mut self) -> Result<()> {
         self.stop_heartbeats();
@@ -271,7 +276,8 @@ impl Consumer {
         let partitions: Vec<_> = fresh.map(|tp| (tp.clone(), self.from)).collect();
         let mut starts = committed;
         if !partitions.is_empty() {
-            let listed = self.service.list_offsets(ListOffsets { partitions }).await?;
+            let listed =
+                self.service.list_offsets(ListOffsets { partitions, isolation: Isolation::ReadCommitted }).await?;
             starts.extend(listed.into_iter().map(|listed| (listed.partition, listed.offset)));
         }
         self.partitions.clear();
@@ -362,7 +368,8 @@ impl Consumer {
             offset: self.partitions.get(tp).map_or(0, |position| position.fetch),
             max_bytes,
         });
-        let request = Fetch { partitions: partitions.collect(), max_wait, min_bytes: 1 };
+        let isolation = Isolation::ReadCommitted;
+        let request = Fetch { partitions: partitions.collect(), max_wait, min_bytes: 1, isolation };
         let fetched = tokio::select! {
             biased;
             fetched = self.service.fetch(request) => fetched,
@@ -379,12 +386,12 @@ impl Consumer {
         for answer in fetched {
             any |= self.skip_deleted(&answer.partition, answer.offsets.log_start_offset);
             let Some(position) = self.partitions.get_mut(&answer.partition) else { continue };
-            if answer.batches.is_empty() && position.fetch != answer.offsets.high_watermark {
+            if answer.batches.is_empty() && position.fetch < answer.offsets.last_stable_offset {
                 let (partition, offset) = (answer.partition.clone(), position.fetch);
                 silent.get_or_insert(FetchPartition { partition, offset, max_bytes });
             }
             let before = position.fetch;
-            for record in records_at(answer.batches, &mut position.fetch) {
+            for record in records_at(answer.committed()?, &mut position.fetch) {
                 position.buffered.push_back(record?);
             }
             position.pass_gap();
@@ -392,7 +399,7 @@ impl Consumer {
         }
         if let Some(partition) = silent {
             // Next to partitions that have records, one that cannot be read says nothing; asked alone, it says why.
-            let request = Fetch { partitions: vec![partition], max_wait: Duration::ZERO, min_bytes: 0 };
+            let request = Fetch { partitions: vec![partition], max_wait: Duration::ZERO, min_bytes: 0, isolation };
             self.service.fetch(request).await?;
         }
         Ok(any)

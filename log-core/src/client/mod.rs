@@ -12,6 +12,9 @@ mod log;
 mod producer;
 mod queue;
 mod reader;
+mod session;
+mod stamps;
+mod transaction;
 
 pub use admin::Admin;
 pub use completion::Delivery;
@@ -20,3 +23,4 @@ pub use log::Log;
 pub use producer::{Producer, ProducerBuilder, SentTo};
 pub use queue::{Job, Queue};
 pub use reader::PartitionReader;
+pub use transaction::{Transaction, TransactionalProducer, TransactionalProducerBuilder};

@@ -6,13 +6,17 @@
 //! A lane is an [`Accumulator`](super::accumulator) and one task that drains it. While a batch is on its way the
 //! next one gathers: at low load a record goes at once, at high load one flush pays for many records.
 //!
-//! What waits in all lanes is bounded by `buffer_bytes`; `send` waits for room. Retries are the caller's: a batch
-//! that failed was told to its deliveries, and sending again may store it twice unless the producer is idempotent.
+//! What waits in all lanes is bounded by `buffer_bytes`; `send` waits for room. Every producer is idempotent: what
+//! arrives twice on its way to the log is stored once. What failed was told to its deliveries, and sending it again is
+//! the caller's.
 
 use super::accumulator::{Accumulator, Gathered};
 use super::completion::{Completion, Delivery};
-use crate::record::{Compression, ProducerStamp, Record, partition_for_key};
-use crate::service::{DescribeProducers, DescribeTopics, Produce, Service};
+use super::session::Session;
+use super::stamps::{Identity, Stamps, last_sequence};
+use super::transaction::{TransactionalProducerBuilder, patiently};
+use crate::record::{Compression, Record, partition_for_key, restamp};
+use crate::service::{DescribeTopics, Produce, Service};
 use crate::types::{Error, ErrorKind, Offset, PartitionIndex, Result, TopicName, TopicPartition, limits};
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -41,7 +45,7 @@ struct Settings {
     batch_bytes: u32,
     buffer_bytes: u32,
     compression: Compression,
-    producer_id: Option<i64>,
+    identity: Identity,
 }
 
 impl ProducerBuilder {
@@ -51,7 +55,7 @@ impl ProducerBuilder {
             batch_bytes: BATCH_BYTES_DEFAULT,
             buffer_bytes: BUFFER_BYTES_DEFAULT as u32,
             compression: Compression::None,
-            producer_id: None,
+            identity: Identity::Own(Arc::default()),
         };
         Self { service, settings }
     }
@@ -88,12 +92,31 @@ impl ProducerBuilder {
     /// After a batch has failed, that partition refuses records until [`Producer::flush`] has returned the failure:
     /// what a partition holds is always the beginning of what was sent to it.
     pub fn idempotent(mut self, producer_id: i64) -> Self {
-        self.settings.producer_id = Some(producer_id);
+        self.settings.identity = Identity::Chosen(producer_id);
         self
     }
 
+    /// Writes in transactions, under a name that it keeps over restarts; finish with `.start().await`.
+    pub fn transactional_id(self, id: impl AsRef<str>) -> TransactionalProducerBuilder {
+        TransactionalProducerBuilder::new(self, id.as_ref().to_owned())
+    }
+
+    pub(super) fn service(&self) -> &Arc<dyn Service> {
+        &self.service
+    }
+
+    /// The producer that a session sends with.
+    pub(super) fn build_in(mut self, session: Arc<Session>) -> Producer {
+        self.settings.identity = Identity::Transactional(session);
+        self.build()
+    }
+
     /// The producer. Its lanes are tasks: sending must happen within a tokio runtime.
-    pub fn build(self) -> Producer {
+    pub fn build(mut self) -> Producer {
+        // A builder that is used twice makes two producers.
+        if let Identity::Own(own) = &mut self.settings.identity {
+            *own = Arc::default();
+        }
         let common = Common {
             permits: Semaphore::new(self.settings.buffer_bytes as usize),
             settings: self.settings,
@@ -175,11 +198,11 @@ impl Producer {
         common.failure.lock().take().map_or(Ok(()), Err)
     }
 
-    /// The sequence of the last record that a partition holds of this idempotent producer's id; `None` when it holds
-    /// none, and always for a producer that is not idempotent. Sequences count from 0 per partition, so a loader
+    /// The sequence of the last record that a partition holds of the id that this producer was given; `None` when it
+    /// holds none, and always for a producer that was given none. Sequences count from 0 per partition, so a loader
     /// that sends the same records in the same order again skips the first `last + 1` of them.
     pub async fn last_sequence(&self, topic: &TopicName, partition: PartitionIndex) -> Result<Option<i32>> {
-        let Some(producer_id) = self.0.common.settings.producer_id else { return Ok(None) };
+        let Some(producer_id) = self.0.common.settings.identity.chosen() else { return Ok(None) };
         let partition = TopicPartition::new(topic.clone(), partition);
         last_sequence(&*self.0.service, partition, producer_id).await
     }
@@ -339,7 +362,7 @@ impl Lane {
 
 /// Sends a lane's batches, one at a time, until the lane is closed and empty.
 async fn drain(lane: Arc<Lane>, route: Arc<Route>, service: Weak<dyn Service>, common: Arc<Common>) {
-    let mut next_sequence = None;
+    let mut stamps = Stamps::default();
     loop {
         if !common.settings.linger.is_zero() && service.upgrade().is_some_and(|service| !service.clock().is_manual()) {
             // A record that comes meanwhile wakes it too, and does not end the wait.
@@ -372,16 +395,18 @@ async fn drain(lane: Arc<Lane>, route: Arc<Route>, service: Weak<dyn Service>, c
         }
         let Gathered { builder, completion, permits } = batch;
         let records = builder.len() as i32;
-        let sent = match keep.or_else(|| service.upgrade()) {
-            Some(service) => send(&*service, &lane, &common.settings, builder, &mut next_sequence).await,
+        let service = keep.or_else(|| service.upgrade());
+        let sent = match &service {
+            Some(service) => send(&**service, &lane, &common.settings, builder, &mut stamps).await,
             None => Err(Error::Closed),
         };
         if let Err(error) = &sent {
-            next_sequence = None;
+            stamps.failed(service.as_deref(), &common.settings.identity).await;
             fail(&lane, &common, error);
         } else {
-            next_sequence = next_sequence.map(|next: i32| next.wrapping_add(records) & i32::MAX);
+            stamps.stored(records);
         }
+        drop(service);
         common.permits.add_permits(permits);
         lane.state.lock().in_flight = None;
         completion.complete(sent);
@@ -408,22 +433,28 @@ async fn send(
     service: &dyn Service,
     lane: &Lane,
     settings: &Settings,
-    mut builder: crate::record::BatchBuilder,
-    next_sequence: &mut Option<i32>,
+    builder: crate::record::BatchBuilder,
+    stamps: &mut Stamps,
 ) -> Result<Offset> {
-    if let Some(producer_id) = settings.producer_id {
-        let base_sequence = match *next_sequence {
-            Some(next) => next,
-            None => match last_sequence(service, lane.partition.clone(), producer_id).await? {
-                Some(last) => last.wrapping_add(1) & i32::MAX,
-                None => 0,
-            },
-        };
-        *next_sequence = Some(base_sequence);
-        builder = builder.stamp(ProducerStamp { producer_id, producer_epoch: 0, base_sequence });
+    let mut builder = builder.stamp(stamps.next(service, &settings.identity, &lane.partition).await?);
+    let transaction = match &settings.identity {
+        Identity::Transactional(session) => {
+            builder = builder.transactional();
+            Some(session.transaction())
+        }
+        _ => None,
+    };
+    let mut request = Produce { partition: lane.partition.clone(), batch: builder.finish(), transaction };
+    let mut produced = patiently(service, || service.produce(request.clone())).await;
+    if let (Identity::Own(_), Err(Error::OutOfOrderSequence { .. })) = (&settings.identity, &produced) {
+        // The partition has forgotten a producer that was idle for long. Everything before was acknowledged, so nothing
+        // is lost by beginning anew.
+        stamps.failed(Some(service), &settings.identity).await;
+        let stamp = stamps.next(service, &settings.identity, &lane.partition).await?;
+        request.batch = restamp(&request.batch, stamp);
+        produced = service.produce(request).await;
     }
-    let produced = service.produce(Produce { partition: lane.partition.clone(), batch: builder.finish() }).await?;
-    Ok(produced.base_offset)
+    Ok(produced?.base_offset)
 }
 
 /// Remembers a failure; drops a route that is out of date; stops an idempotent lane.
@@ -438,7 +469,7 @@ fn fail(lane: &Lane, common: &Common, error: &Error) {
             lane.wake.notify_one();
         }
     }
-    if common.settings.producer_id.is_some() {
+    if common.settings.identity.is_strict() {
         let mut state = lane.state.lock();
         state.refused = Some(error.clone());
         while let Some(batch) = state.queue.take() {
@@ -446,11 +477,6 @@ fn fail(lane: &Lane, common: &Common, error: &Error) {
             batch.completion.complete(Err(error.clone()));
         }
     }
-}
-
-async fn last_sequence(service: &dyn Service, partition: TopicPartition, producer_id: i64) -> Result<Option<i32>> {
-    let producers = service.describe_producers(DescribeProducers { partition }).await?;
-    Ok(producers.iter().find(|p| p.last.producer_id == producer_id).map(|p| p.last.base_sequence))
 }
 
 /// What a record holds of the buffer: about what it will have in its batch.

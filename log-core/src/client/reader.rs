@@ -2,7 +2,7 @@
 
 use crate::record::{StoredRecord, records_at};
 use crate::service::{Fetch, FetchPartition, Service};
-use crate::types::{LogOffsets, Offset, Result, TopicPartition, limits};
+use crate::types::{Isolation, LogOffsets, Offset, Result, TopicPartition, limits};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,20 @@ pub struct PartitionReader {
     partition: TopicPartition,
     position: Offset,
     max_bytes: u32,
+    isolation: Isolation,
     offsets: LogOffsets,
 }
 
 impl PartitionReader {
     pub(super) fn new(service: Arc<dyn Service>, partition: TopicPartition, position: Offset) -> Self {
-        Self { service, partition, position, max_bytes: limits::FETCH_BYTES_DEFAULT, offsets: LogOffsets::default() }
+        let (max_bytes, isolation) = (limits::FETCH_BYTES_DEFAULT, Isolation::ReadCommitted);
+        Self { service, partition, position, max_bytes, isolation, offsets: LogOffsets::default() }
+    }
+
+    /// Whether to read what is not committed yet, or was aborted; only what is committed by default.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
     }
 
     /// Bytes that one read asks for; at least one whole batch comes even if it is larger. 1 MiB by default.
@@ -46,15 +54,16 @@ impl PartitionReader {
         }
     }
 
-    /// Whole batches as they lie in the log, which may begin before the position; the position does not move.
+    /// Whole batches as they lie in the log, which may begin before the position; the position does not move. Batches of
+    /// aborted transactions are emptied.
     pub async fn next_bytes(&mut self, max_wait: Duration) -> Result<Bytes> {
         let wanted =
             FetchPartition { partition: self.partition.clone(), offset: self.position, max_bytes: self.max_bytes };
-        let fetched = self.service.fetch(Fetch { partitions: vec![wanted], max_wait, min_bytes: 1 }).await?;
-        Ok(fetched.into_iter().next().map_or_else(Bytes::new, |fetched| {
-            self.offsets = fetched.offsets;
-            fetched.batches
-        }))
+        let isolation = self.isolation;
+        let request = Fetch { partitions: vec![wanted], max_wait, min_bytes: 1, isolation };
+        let Some(fetched) = self.service.fetch(request).await?.into_iter().next() else { return Ok(Bytes::new()) };
+        self.offsets = fetched.offsets;
+        fetched.committed()
     }
 
     /// The offsets of the partition as of the last read; zeros before the first.

@@ -280,6 +280,20 @@ pub fn stamp_append_time(batch: &mut [u8], now: Timestamp) {
     batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
 }
 
+/// Gives a producer's batch another stamp, and the checksum that goes with it.
+///
+/// # Panics
+/// If `batch` is shorter than a header; the batch builder's never is.
+pub(crate) fn restamp(batch: &[u8], stamp: ProducerStamp) -> Bytes {
+    let mut batch = batch.to_vec();
+    batch[PRODUCER_ID..PRODUCER_EPOCH].copy_from_slice(&stamp.producer_id.to_be_bytes());
+    batch[PRODUCER_EPOCH..BASE_SEQUENCE].copy_from_slice(&stamp.producer_epoch.to_be_bytes());
+    batch[BASE_SEQUENCE..RECORDS_COUNT].copy_from_slice(&stamp.base_sequence.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
+    batch.into()
+}
+
 /// The length of the batch at the start of `bytes` as it says itself; `None` if that much is not there.
 pub(crate) fn batch_bytes(bytes: &[u8]) -> Option<usize> {
     let length = bytes.first_chunk().map(|header| u32::from_be_bytes(field(header, BATCH_LENGTH)))?;

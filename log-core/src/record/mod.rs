@@ -15,6 +15,7 @@
 
 mod batch;
 mod builder;
+mod committed;
 mod compression;
 mod control;
 mod iter;
@@ -27,11 +28,14 @@ mod oracle_tests;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::{BATCH_HEAD_BYTES, batch_bytes, empty_batch, end_by_checksum, restore_head, set_batch_bytes};
+pub(crate) use batch::{
+    BATCH_HEAD_BYTES, batch_bytes, empty_batch, end_by_checksum, restamp, restore_head, set_batch_bytes,
+};
 pub use batch::{
     BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, batches, stamp_append_time, stamp_offset, validate, verify_crc,
 };
 pub use builder::BatchBuilder;
+pub use committed::{AbortedTransaction, committed};
 pub use control::{ControlKind, ControlRecord};
 pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};

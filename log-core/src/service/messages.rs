@@ -1,9 +1,10 @@
 //! The requests and responses of [`super::Service`].
 
-use crate::record::{ProducerStamp, StoredRecord};
+use super::ProduceTransaction;
+use crate::record::{AbortedTransaction, ProducerStamp, StoredRecord, committed};
 use crate::types::{
-    Error, GroupId, LogOffsets, Offset, OffsetSpec, PartitionIndex, Timestamp, TopicConfig, TopicId, TopicName,
-    TopicPartition,
+    Error, GroupId, Isolation, LogOffsets, Offset, OffsetSpec, PartitionIndex, Result, Timestamp, TopicConfig, TopicId,
+    TopicName, TopicPartition,
 };
 use bytes::Bytes;
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub struct Produce {
     pub partition: TopicPartition,
     /// Exactly one record batch (format v2) with base offset 0. Build it with [`crate::record::BatchBuilder`].
     pub batch: Bytes,
+    /// For a transactional batch.
+    pub transaction: Option<ProduceTransaction>,
 }
 
 /// Where a batch went.
@@ -86,6 +89,8 @@ pub struct Fetch {
     pub max_wait: Duration,
     /// Bytes to wait for, over all partitions.
     pub min_bytes: u32,
+    /// How far to read: whoever reads committed records takes them from [`Fetched::committed`].
+    pub isolation: Isolation,
 }
 
 /// What to read of one partition.
@@ -109,6 +114,18 @@ pub struct Fetched {
     /// Whole batches; the first one may begin before the offset asked for, so skip records below it.
     /// Read with [`crate::record::records`].
     pub batches: Bytes,
+    /// Whose records among them were aborted, by first offset; only for a reader of committed records.
+    pub aborted: Vec<AbortedTransaction>,
+}
+
+impl Fetched {
+    /// The batches with those of aborted transactions emptied: offsets pass over them, and no record of them is read.
+    /// Copies nothing unless something was aborted.
+    ///
+    /// [`Error::Malformed`] if the batches are not whole.
+    pub fn committed(&self) -> Result<Bytes> {
+        committed(&self.batches, &self.aborted)
+    }
 }
 
 /// Resolves positions (Kafka's ListOffsets).
@@ -116,6 +133,8 @@ pub struct Fetched {
 pub struct ListOffsets {
     /// Which position of which partition.
     pub partitions: Vec<(TopicPartition, OffsetSpec)>,
+    /// What counts as the latest: for a reader of committed records it is the last stable offset.
+    pub isolation: Isolation,
 }
 
 /// A resolved position.
@@ -137,10 +156,16 @@ pub struct DescribeProducers {
 /// What a partition remembers of one idempotent producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerState {
-    /// `base_sequence` here is the sequence of the last record appended.
+    /// `base_sequence` here is the sequence of the last record appended; -1 if there is none in this epoch.
     pub last: ProducerStamp,
-    /// The offset of that record.
+    /// The offset of that record; -1 if there is none.
     pub last_offset: Offset,
+    /// When it appended last, by the broker's clock.
+    pub last_timestamp: Timestamp,
+    /// Of the coordinator that ended its last transaction; -1 before.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction began, if one is open.
+    pub transaction_start: Option<Offset>,
 }
 
 /// Joins a consumer group, or comes back to it (Kafka's JoinGroup and SyncGroup in one).

@@ -6,12 +6,14 @@
 
 mod admin;
 mod messages;
+mod transactions;
 
 pub use admin::*;
 pub use messages::*;
+pub use transactions::*;
 
 use crate::env::Clock;
-use crate::types::{AclBinding, ConfigResource, Error, Result};
+use crate::types::{AclBinding, ConfigResource, Error, ProducerIdentity, Result};
 use futures::future::{BoxFuture, FutureExt as _, ready};
 
 /// A log that answers requests. Every method may be called from many tasks at once; a dropped future leaves the
@@ -38,6 +40,26 @@ pub trait Service: Send + Sync + std::fmt::Debug + 'static {
     fn list_offsets(&self, request: ListOffsets) -> BoxFuture<'_, Result<Vec<ListedOffset>>>;
     /// The idempotent producers that a partition remembers (Kafka's DescribeProducers).
     fn describe_producers(&self, request: DescribeProducers) -> BoxFuture<'_, Result<Vec<ProducerState>>>;
+
+    // Transactions, in `transactions.rs`.
+    /// Starts a producer. Durable when it returns. [`Error::ConcurrentTransactions`](crate::Error::ConcurrentTransactions)
+    /// while what its transactional id had open is being ended: ask again.
+    fn init_producer_id(&self, request: InitProducerId) -> BoxFuture<'_, Result<ProducerIdentity>>;
+    /// Adds partitions to a transaction, or says whether they are in it. Each succeeds or fails by itself, in order.
+    fn add_partitions_to_transaction(&self, request: AddPartitionsToTransaction) -> BoxFuture<'_, Vec<Result<()>>>;
+    /// Adds a group's offsets to a transaction.
+    fn add_offsets_to_transaction(&self, request: AddOffsetsToTransaction) -> BoxFuture<'_, Result<()>>;
+    /// Commits positions with a transaction; they count when it is committed.
+    fn commit_transaction_offsets(&self, request: CommitTransactionOffsets) -> BoxFuture<'_, Result<()>>;
+    /// Ends a transaction; who the producer is in its next one. Decided and durable when it returns.
+    fn end_transaction(&self, request: EndTransaction) -> BoxFuture<'_, Result<ProducerIdentity>>;
+    /// Transactional ids as they are; one that is not known is an error.
+    fn describe_transactions(
+        &self,
+        request: DescribeTransactions,
+    ) -> BoxFuture<'_, Vec<Result<TransactionDescription>>>;
+    /// All transactional ids that pass the filters, in order.
+    fn list_transactions(&self, request: ListTransactions) -> BoxFuture<'_, Result<Vec<TransactionDescription>>>;
 
     /// Joins a consumer group, or finds out about a new generation.
     fn join_group(&self, request: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>>;

@@ -4,11 +4,10 @@
 //! together at its end, as many as there is room for; the rest stays parked, in order, until a sync has made room.
 
 use super::messages::{Acks, Description, Effect, Reply, Slot, Token};
-use crate::record::ProducerStamp;
 use crate::replica::{self, Leader};
 use crate::storage::{
-    Appended, CompactionPass, CompactionReport, CompactionSettings, Deletion, PartitionLog, Replacement, Retention,
-    SyncTicket,
+    Appended, CompactionPass, CompactionReport, CompactionSettings, Deletion, PartitionLog, ProducerDescription,
+    Replacement, Retention, SyncTicket,
 };
 use crate::types::{Error, Flush, Offset, Result, Timestamp, limits};
 use bytes::Bytes;
@@ -206,8 +205,8 @@ impl Member {
         }
     }
 
-    pub(super) fn producers(&mut self) -> Result<Vec<(ProducerStamp, Offset)>> {
-        self.log.producers()
+    pub(super) fn producers(&mut self) -> Result<Vec<ProducerDescription>> {
+        self.log.describe_producers()
     }
 
     pub(super) fn delete_below(&mut self, offset: Offset) -> Result<Option<Box<Deletion>>> {

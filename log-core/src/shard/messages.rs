@@ -1,9 +1,8 @@
 //! What a shard is told and what it answers: closed enums, whose text is the log line and the golden script's.
 
-use crate::record::ProducerStamp;
 use crate::storage::{
-    Appended, Change, CompactionPass, CompactionReport, CompactionSettings, Deletion, PartitionLog, Replacement,
-    Retention, SyncTicket, Synced,
+    Appended, Change, CompactionPass, CompactionReport, CompactionSettings, Deletion, PartitionLog,
+    ProducerDescription, Replacement, Retention, SyncTicket, Synced,
 };
 use crate::types::{Error, Flush, LogOffsets, Offset, Result, Timestamp};
 use bytes::Bytes;
@@ -96,8 +95,8 @@ pub(crate) enum Reply {
     Compaction(Option<Box<CompactionPass>>),
     /// To `Roll`, `FinishCompaction` and `ExpireProducers`.
     Done,
-    /// To `Producers`: as [`PartitionLog::producers`] lists them.
-    Producers(Vec<(ProducerStamp, Offset)>),
+    /// To `Producers`.
+    Producers(Vec<ProducerDescription>),
 }
 
 /// What only the writer of a log knows.

@@ -5,7 +5,7 @@
 //! before it; if the write fails it is forgotten and loaded from the log again, which does not have them.
 
 use super::checkpoint::{Change, DurablePoint, SealedSegment};
-use super::producers::Verdict;
+use super::producers::{ProducerDescription, Verdict};
 use super::reader::{LogReader, Shared};
 use super::recovery::{Known, OpenReport, Recovered, recover};
 use super::resources::Resources;
@@ -215,7 +215,7 @@ impl PartitionLog {
         self.append_from(batches, Origin::Leader, now)
     }
 
-    /// Ends a producer's transaction with a marker. [`Error::InvalidRequest`] if its epoch was superseded; otherwise as
+    /// Ends a producer's transaction with a marker. [`Error::StaleProducerEpoch`] if its epoch was superseded; otherwise as
     /// for an append.
     pub fn append_marker(
         &mut self,
@@ -274,7 +274,7 @@ impl PartitionLog {
         }
         let state = self.state.as_mut().expect("loaded above");
         if let (Origin::Here, Some(marker)) = (origin, &control) {
-            state.producers.check_marker(&header, marker)?;
+            state.producers.check_marker(&self.config.partition, &header, marker)?;
         } else if origin == Origin::Here
             && let Verdict::Duplicate { base_offset, last_offset } =
                 state.producers.check(&self.config.partition, &header)?
@@ -506,6 +506,12 @@ impl PartitionLog {
     pub fn producers(&mut self) -> Result<Vec<(ProducerStamp, Offset)>> {
         self.load_state()?;
         Ok(self.state.as_ref().map(|state| state.producers.describe()).unwrap_or_default())
+    }
+
+    /// The same with all that is known of them, and of their open transactions.
+    pub fn describe_producers(&mut self) -> Result<Vec<ProducerDescription>> {
+        self.load_state()?;
+        Ok(self.state.as_ref().map(|state| state.producers.describe_all()).unwrap_or_default())
     }
 
     /// Forgets idempotent producers that wrote nothing since `before` and have no open transaction; how many.

@@ -90,7 +90,8 @@ pub use compaction::{
 pub use data_dir::{DataDir, METADATA};
 pub use doctor::{Examined, Examiner, Finding, Severity, examine};
 pub use log::{Appended, LogConfig, PartitionLog};
-pub use reader::{Isolation, LogReader};
+pub use producers::ProducerDescription;
+pub use reader::LogReader;
 pub use recovery::{Known, OpenReport, TornTail, Trust};
 pub use repair::{LostRange, RepairPlan, Repairer};
 pub use resources::Resources;
@@ -99,6 +100,8 @@ pub use scrub::{Scrubbed, SegmentScrub};
 pub use sync::{SyncTicket, Synced};
 pub use transactions::AbortedTransaction;
 pub use truncate::{Deletion, Truncation};
+
+pub use crate::types::Isolation;
 
 use crate::types::Error;
 use std::io;

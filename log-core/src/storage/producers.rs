@@ -20,7 +20,7 @@
 use super::transactions::{AbortedTransaction, Unstable};
 use crate::mutants::{self, Mutant};
 use crate::record::{BatchHeader, ControlKind, ControlRecord, ProducerStamp};
-use crate::types::{Error, Offset, Result, Timestamp, TopicPartition, limits};
+use crate::types::{Error, Offset, ProducerIdentity, Result, Timestamp, TopicPartition, limits};
 use std::collections::BTreeMap;
 
 /// Batches remembered of each producer.
@@ -77,6 +77,23 @@ pub(super) struct RememberedBatches {
 
 const _: () = assert!(size_of::<Producer>() == 120);
 
+/// What is told of a producer (Kafka's DescribeProducers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerDescription {
+    /// Who it is.
+    pub producer: ProducerIdentity,
+    /// Of the last record that it appended in this epoch; -1 if there is none.
+    pub last_sequence: i32,
+    /// The same.
+    pub last_offset: Offset,
+    /// When it appended last, by the broker's clock.
+    pub last_use: Timestamp,
+    /// Of the coordinator that wrote its last marker; -1 before.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction began.
+    pub transaction_start: Option<Offset>,
+}
+
 /// What to do with a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -104,13 +121,13 @@ impl Producers {
     /// sequence to check; see [`Producers::check_marker`].
     ///
     /// A producer that is not known, or has a newer epoch, starts at sequence 0. [`Error::OutOfOrderSequence`] for a
-    /// gap; [`Error::InvalidRequest`] for an epoch that was superseded, and for records outside of the transaction
-    /// that their producer has open.
+    /// gap; [`Error::StaleProducerEpoch`] for an epoch that was superseded; [`Error::InvalidTransactionState`] for records
+    /// outside of the transaction that their producer has open.
     pub(super) fn check(&self, partition: &TopicPartition, header: &BatchHeader) -> Result<Verdict> {
         let Some(stamp) = header.stamp().filter(|_| !header.is_control) else { return Ok(Verdict::Append) };
         let known = self.known.get(&stamp.producer_id);
         if let Some(known) = known {
-            known.check_epoch(stamp.producer_id, stamp.producer_epoch)?;
+            known.check_epoch(partition, stamp.producer_id, stamp.producer_epoch)?;
         }
         let current = known.filter(|known| known.epoch == stamp.producer_epoch);
         let batches = current.map_or(&[][..], |current| current.batches.as_slice());
@@ -134,16 +151,21 @@ impl Producers {
                 "producer {} has a transaction open in {partition}; end it before sending records outside of one",
                 stamp.producer_id
             );
-            return Err(Error::InvalidRequest { why });
+            return Err(Error::InvalidTransactionState { why });
         }
         Ok(Verdict::Append)
     }
 
     /// Whether a transaction marker may be appended: not if its producer or its coordinator was superseded
-    /// ([`Error::InvalidRequest`]).
-    pub(super) fn check_marker(&self, header: &BatchHeader, marker: &ControlRecord) -> Result<()> {
+    /// ([`Error::StaleProducerEpoch`], [`Error::InvalidRequest`]).
+    pub(super) fn check_marker(
+        &self,
+        partition: &TopicPartition,
+        header: &BatchHeader,
+        marker: &ControlRecord,
+    ) -> Result<()> {
         let Some(known) = self.known.get(&header.producer_id) else { return Ok(()) };
-        known.check_epoch(header.producer_id, header.producer_epoch)?;
+        known.check_epoch(partition, header.producer_id, header.producer_epoch)?;
         if marker.coordinator_epoch < known.coordinator_epoch {
             let why = format!(
                 "the coordinator of producer {} has moved on to epoch {}; epoch {} may not end its transactions",
@@ -241,6 +263,22 @@ impl Producers {
         self.iter().filter_map(describe).collect()
     }
 
+    /// The same with all that is known of them, and where the transaction of each began that has one open.
+    pub(super) fn describe_all(&self) -> Vec<ProducerDescription> {
+        let describe = |(id, producer): (i64, &Producer)| {
+            let last = producer.batches.as_slice().last();
+            ProducerDescription {
+                producer: ProducerIdentity { id, epoch: producer.epoch },
+                last_sequence: last.map_or(-1, |last| last.last_sequence),
+                last_offset: last.map_or(-1, |last| last.last_offset),
+                last_use: producer.last_use,
+                coordinator_epoch: producer.coordinator_epoch,
+                transaction_start: producer.first_in_transaction(),
+            }
+        };
+        self.iter().map(describe).collect()
+    }
+
     /// All producers, by producer id.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (i64, &Producer)> {
         self.known.iter().map(|(&producer_id, producer)| (producer_id, producer))
@@ -305,13 +343,12 @@ impl Producer {
         Self { epoch, coordinator_epoch: -1, last_use: Timestamp::MIN, standing, batches }
     }
 
-    fn check_epoch(&self, producer_id: i64, epoch: i16) -> Result<()> {
+    fn check_epoch(&self, partition: &TopicPartition, id: i64, epoch: i16) -> Result<()> {
         if epoch >= self.epoch {
             return Ok(());
         }
-        let known = self.epoch;
-        let why = format!("producer {producer_id} has moved on to epoch {known}; epoch {epoch} may not write any more");
-        Err(Error::InvalidRequest { why })
+        let (partition, producer) = (partition.clone(), ProducerIdentity { id, epoch });
+        Err(Error::StaleProducerEpoch { partition, producer, current: self.epoch })
     }
 
     fn set_epoch(&mut self, epoch: i16) {

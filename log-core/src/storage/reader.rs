@@ -25,7 +25,7 @@ use super::transactions::{AbortedTransaction, collect_overlapping};
 use crate::env::File;
 use crate::mutants::{self, Mutant};
 use crate::record::{BATCH_HEAD_BYTES, BatchHeader, records, verify_crc};
-use crate::types::{Error, LogOffsets, Offset, OffsetRange, Result, Timestamp, TopicPartition};
+use crate::types::{Error, Isolation, LogOffsets, Offset, OffsetRange, Result, Timestamp, TopicPartition};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::io;
@@ -35,16 +35,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 
 /// Bytes that are read at once: they are still in the processor's cache when they are checked.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// How far a reader sees (Kafka's isolation level).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Isolation {
-    /// Up to the high watermark.
-    #[default]
-    ReadUncommitted,
-    /// Up to the last stable offset; what [`LogReader::aborted`] names is to be skipped.
-    ReadCommitted,
-}
 
 /// Whether a read may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,19 +247,37 @@ impl LogReader {
             // Both are of the same segments: compaction takes away aborted records and the mention of them together.
             let segments = self.shared.segments();
             let batches = self.read_isolated(offset, max_bytes, Isolation::ReadCommitted)?;
-            let end = crate::record::batches(batches.clone()).last().transpose()?;
-            let range = OffsetRange::new(offset, end.map_or(offset, |last| last.header.next_offset()));
-            let aborted = aborted(&segments, range)?;
+            let aborted = aborted(&segments, range_of(offset, &batches)?, Wait::ForDisk)?.expect("it may wait");
             if Arc::ptr_eq(&segments, &self.shared.segments()) {
                 return Ok((batches, aborted));
             }
         }
     }
 
+    /// As [`LogReader::read_committed`] from memory alone; `None` if it would have to wait for the disk.
+    pub fn read_committed_cached(
+        &self,
+        offset: Offset,
+        max_bytes: u32,
+    ) -> Result<Option<(Bytes, Vec<AbortedTransaction>)>> {
+        let segments = self.shared.segments();
+        let Some(batches) = self.read_cached(offset, max_bytes, Isolation::ReadCommitted)? else { return Ok(None) };
+        let aborted = aborted(&segments, range_of(offset, &batches)?, Wait::Never)?;
+        // Otherwise they may be of other segments: whoever may wait looks again.
+        let is_same = Arc::ptr_eq(&segments, &self.shared.segments());
+        Ok(aborted.filter(|_| is_same).map(|aborted| (batches, aborted)))
+    }
+
     /// The aborted transactions that a reader of `range` has to know of.
     pub fn aborted(&self, range: OffsetRange) -> Result<Vec<AbortedTransaction>> {
-        aborted(&self.shared.segments(), range)
+        Ok(aborted(&self.shared.segments(), range, Wait::ForDisk)?.expect("it may wait"))
     }
+}
+
+/// The offsets from `offset` to the end of `batches`.
+fn range_of(offset: Offset, batches: &Bytes) -> Result<OffsetRange> {
+    let end = crate::record::batches(batches.clone()).last().transpose()?;
+    Ok(OffsetRange::new(offset, end.map_or(offset, |last| last.header.next_offset())))
 }
 
 /// The file of the segment that holds `offset` is not there.
@@ -279,21 +287,36 @@ fn missing(segments: &[Arc<Segment>], offset: Offset) -> Error {
     Error::Corrupt { path, position: 0, offset, why: "the file is missing".into() }
 }
 
-fn aborted(segments: &[Arc<Segment>], range: OffsetRange) -> Result<Vec<AbortedTransaction>> {
+/// `None` if it would have to wait.
+fn aborted(segments: &[Arc<Segment>], range: OffsetRange, wait: Wait) -> Result<Option<Vec<AbortedTransaction>>> {
     let mut aborted = Vec::new();
+    if range.is_empty() {
+        return Ok(Some(aborted));
+    }
     let first = segments.partition_point(|segment| segment.base <= range.start).saturating_sub(1);
     for (number, segment) in segments.iter().enumerate().skip(first) {
-        if !segment.knows_transactions()? {
-            learn_transactions(&segments[..=number])?;
-        }
+        let mut collect = |footer: &Footer| collect_overlapping(&footer.aborted, range, &mut aborted);
         // A marker may lie in a later segment than the records that it aborts, but then the last stable offset was below
         // them until there.
-        if segment.with_footer(|footer| collect_overlapping(&footer.aborted, range, &mut aborted))? {
+        let is_all = match wait {
+            Wait::Never if segment.is_known_to_lack_transactions() => return Ok(None),
+            Wait::Never => match segment.with_footer_cached(collect) {
+                Some(is_all) => is_all,
+                None => return Ok(None),
+            },
+            Wait::ForDisk => {
+                if !segment.knows_transactions()? {
+                    learn_transactions(&segments[..=number])?;
+                }
+                segment.with_footer(&mut collect)?
+            }
+        };
+        if is_all {
             break;
         }
     }
     aborted.sort_by_key(|transaction| transaction.first_offset);
-    Ok(aborted)
+    Ok(Some(aborted))
 }
 
 /// Reads batches of one segment that lie in `range`; see [`LogReader::read`]. Empty if none ends behind its start.

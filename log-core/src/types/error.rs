@@ -3,9 +3,10 @@
 //! Each variant has a stable code (`TW0101`) that `tw explain` documents, a message that says what happened and
 //! why, and where there is one a remedy. [`ErrorKind`] is the prescriptive side: what should the caller do?
 
-use super::{Offset, PartitionIndex, TopicName, TopicPartition};
+use super::{Offset, PartitionIndex, ProducerIdentity, TopicName, TopicPartition, TransactionalId};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A result with the log's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -285,6 +286,71 @@ pub enum Error {
         /// How many there have to be.
         needed: u16,
     },
+    /// TW0141: a newer producer has the transactional id, or the log has aborted its transaction (Kafka's
+    /// `PRODUCER_FENCED`, and `INVALID_PRODUCER_EPOCH` in versions that do not know that).
+    #[error("producer {producer} of transactional id `{transactional_id}` is fenced: {why}")]
+    ProducerFenced {
+        /// The transactional id.
+        transactional_id: TransactionalId,
+        /// Who asked.
+        producer: ProducerIdentity,
+        /// What has happened.
+        why: String,
+    },
+    /// TW0142: the partition has seen a newer epoch of this producer (Kafka's `INVALID_PRODUCER_EPOCH`).
+    #[error("producer {producer} may not write to {partition} any more: it has moved on to epoch {current}")]
+    StaleProducerEpoch {
+        /// Where it sent to.
+        partition: TopicPartition,
+        /// Who sent.
+        producer: ProducerIdentity,
+        /// The epoch that may write.
+        current: i16,
+    },
+    /// TW0143: the transactional id has another producer id, or is not known (Kafka's `INVALID_PRODUCER_ID_MAPPING`).
+    #[error("producer {producer} does not belong to transactional id `{transactional_id}`: {why}")]
+    UnknownProducer {
+        /// The transactional id.
+        transactional_id: TransactionalId,
+        /// Who asked.
+        producer: ProducerIdentity,
+        /// What the log knows instead.
+        why: String,
+    },
+    /// TW0144: another change of the transaction is under way (Kafka's `CONCURRENT_TRANSACTIONS`).
+    #[error("transactional id `{transactional_id}` is busy: {why}")]
+    ConcurrentTransactions {
+        /// The transactional id.
+        transactional_id: TransactionalId,
+        /// What is under way.
+        why: String,
+    },
+    /// TW0145: the transaction is not in a state for it (Kafka's `INVALID_TXN_STATE`).
+    #[error("{why}")]
+    InvalidTransactionState {
+        /// What was asked for, and what state it is in.
+        why: String,
+    },
+    /// TW0146: a transaction timeout outside of its limits (Kafka's `INVALID_TRANSACTION_TIMEOUT`).
+    #[error("a transaction may take more than 0 ms and at most {} ms, not {} ms", max.as_millis(), timeout.as_millis())]
+    InvalidTransactionTimeout {
+        /// What was asked for.
+        timeout: Duration,
+        /// The most that is allowed.
+        max: Duration,
+    },
+    /// TW0147: the transaction cannot go on, and can be aborted (Kafka's `TRANSACTION_ABORTABLE`).
+    #[error("the transaction cannot go on: {why}")]
+    TransactionAbortable {
+        /// What stands in its way.
+        why: String,
+    },
+    /// TW0148: no transactional id has this name (Kafka's `TRANSACTIONAL_ID_NOT_FOUND`).
+    #[error("there is no transactional id `{transactional_id}`")]
+    UnknownTransactionalId {
+        /// As it was asked for.
+        transactional_id: TransactionalId,
+    },
     /// TW0201: another process has the data directory.
     #[error("the data directory {} is in use by process {pid}", path.display())]
     DirectoryInUse {
@@ -385,6 +451,14 @@ impl Error {
             Self::FeatureUpdateFailed { .. } => "TW0165",
             Self::Unsupported { .. } => "TW0166",
             Self::NotEnoughReplicas { .. } => "TW0167",
+            Self::ProducerFenced { .. } => "TW0141",
+            Self::StaleProducerEpoch { .. } => "TW0142",
+            Self::UnknownProducer { .. } => "TW0143",
+            Self::ConcurrentTransactions { .. } => "TW0144",
+            Self::InvalidTransactionState { .. } => "TW0145",
+            Self::InvalidTransactionTimeout { .. } => "TW0146",
+            Self::TransactionAbortable { .. } => "TW0147",
+            Self::UnknownTransactionalId { .. } => "TW0148",
             Self::DirectoryInUse { .. } => "TW0201",
             Self::UnsupportedFormat { .. } => "TW0202",
             Self::DiskFull { .. } => "TW0203",
@@ -414,19 +488,30 @@ impl Error {
             | Self::InvalidTimestamp { .. }
             | Self::FeatureUpdateFailed { .. }
             | Self::Unsupported { .. }
+            | Self::InvalidTransactionState { .. }
+            | Self::InvalidTransactionTimeout { .. }
             | Self::UnsupportedFormat { .. } => ErrorKind::InvalidInput,
             Self::NotAuthorized { .. } | Self::AuthenticationFailed { .. } => ErrorKind::Denied,
             Self::UnknownTopicId { .. } | Self::ResourceNotFound { .. } | Self::NoReassignment { .. } => {
                 ErrorKind::NotFound
             }
             Self::ElectionNotNeeded { .. } => ErrorKind::AlreadyExists,
-            Self::UnknownTopic { .. } | Self::UnknownPartition { .. } | Self::UnknownGroup { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::UnknownTopic { .. }
+            | Self::UnknownPartition { .. }
+            | Self::UnknownGroup { .. }
+            | Self::UnknownTransactionalId { .. } => ErrorKind::NotFound,
             Self::TopicExists { .. } => ErrorKind::AlreadyExists,
-            Self::DirectoryInUse { .. } | Self::GroupNotEmpty { .. } => ErrorKind::Busy,
+            Self::DirectoryInUse { .. } | Self::GroupNotEmpty { .. } | Self::ConcurrentTransactions { .. } => {
+                ErrorKind::Busy
+            }
             Self::DiskFull { .. } | Self::NotEnoughReplicas { .. } => ErrorKind::Retriable,
-            Self::OffsetOutOfRange { .. } | Self::StaleMember { .. } | Self::LeaseLost { .. } => ErrorKind::Stale,
+            Self::OffsetOutOfRange { .. }
+            | Self::StaleMember { .. }
+            | Self::LeaseLost { .. }
+            | Self::ProducerFenced { .. }
+            | Self::StaleProducerEpoch { .. }
+            | Self::UnknownProducer { .. }
+            | Self::TransactionAbortable { .. } => ErrorKind::Stale,
             Self::Corrupt { .. } | Self::Malformed { .. } => ErrorKind::Corrupt,
             Self::Fenced { .. } => ErrorKind::Fenced,
             Self::Refused { kind, .. } => *kind,
@@ -455,6 +540,17 @@ impl Error {
             Self::GroupNotEmpty { .. } => "stop its members first".into(),
             Self::LeaseLost { .. } => "drop this delivery: the record has gone to another worker or is finished".into(),
             Self::NotAuthorized { .. } => "have an access control entry made that allows it".into(),
+            Self::ProducerFenced { .. } => {
+                "let this producer go; if it is the one that should write, make a new one and begin again from the \
+                 committed offsets"
+                    .into()
+            }
+            Self::StaleProducerEpoch { .. } | Self::UnknownProducer { .. } => {
+                "make a new producer and begin again".into()
+            }
+            Self::ConcurrentTransactions { .. } => "try again in a moment".into(),
+            Self::TransactionAbortable { .. } => "abort the transaction and do its work again in a new one".into(),
+            Self::InvalidTransactionTimeout { .. } => "choose a shorter transaction timeout".into(),
             Self::DirectoryInUse { pid, .. } => {
                 format!("stop process {pid} first, or use another directory with   --data DIR")
             }

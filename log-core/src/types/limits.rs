@@ -6,6 +6,24 @@ use std::time::Duration;
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// The same for groups.
 pub const GROUP_ID_BYTES_MAX: usize = 249;
+/// Room for an application's name and a task's in it.
+pub const TRANSACTIONAL_ID_BYTES_MAX: usize = 1024;
+
+/// Transactional ids that are remembered at once: each costs memory, up to [`TRANSACTIONAL_ID_EXPIRY`] after its last use.
+pub const TRANSACTIONAL_IDS_MAX: usize = 100_000;
+/// Partitions of one transaction: each gets a marker when it ends.
+pub const TRANSACTION_PARTITIONS_MAX: usize = 10_000;
+/// A transaction may take this long (Kafka's `transaction.max.timeout.ms`): while it is open, readers of committed records
+/// wait behind it.
+pub const TRANSACTION_TIMEOUT_MAX: Duration = Duration::from_mins(15);
+/// A transactional id that was not used for so long is forgotten (Kafka's `transactional.id.expiration.ms`).
+pub const TRANSACTIONAL_ID_EXPIRY: Duration = Duration::from_hours(7 * 24);
+/// Markers that could not be written are tried again after this.
+pub const MARKERS_RETRY: Duration = Duration::from_secs(1);
+/// Requests of one transactional id that wait for the one before them to be stored; those beyond are told to come back.
+pub const PARKED_REQUESTS_MAX: usize = 100;
+/// The first producer id that the log gives out. Those below are for loaders that choose their own.
+pub const PRODUCER_ID_FIRST: i64 = 1 << 32;
 
 /// Partitions of one topic. Each open partition costs memory and a file.
 pub const PARTITIONS_MAX: u32 = 10_000;

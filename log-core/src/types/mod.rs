@@ -14,6 +14,7 @@ mod settings;
 mod share;
 mod timestamp;
 mod topic;
+mod transaction;
 
 pub use acl::{
     AclBinding, AclFilter, AclOperation, AclPermission, CLUSTER_NAME, PatternFilter, PatternType, ResourceType,
@@ -29,3 +30,4 @@ pub use settings::{ConfigChange, ConfigOperation, ConfigResource, ConfigSource, 
 pub use share::ShareOutcome;
 pub use timestamp::{Instant, Timestamp};
 pub use topic::{GroupId, PartitionIndex, TopicId, TopicName, TopicPartition};
+pub use transaction::{Isolation, ProducerIdentity, TransactionState, TransactionVersion, TransactionalId};

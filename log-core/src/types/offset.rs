@@ -70,6 +70,10 @@ impl LogOffsets {
             && self.last_stable_offset <= self.high_watermark
             && self.high_watermark <= self.log_end_offset
     }
+    /// The records that a reader of committed records may see, but for those that were aborted.
+    pub const fn committed(&self) -> OffsetRange {
+        OffsetRange::new(self.log_start_offset, self.last_stable_offset)
+    }
     /// The records that a reader may see.
     pub const fn readable(&self) -> OffsetRange {
         OffsetRange::new(self.log_start_offset, self.high_watermark)

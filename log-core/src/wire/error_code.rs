@@ -4,8 +4,11 @@
 //! [`ErrorCode::error`] makes an error of every number: one of ours where the number alone says enough, else
 //! [`Error::Refused`], which keeps it. Going there and back gives the same number.
 
-use crate::types::{Error, ErrorKind, ResourceType, TopicName};
+use crate::types::{Error, ErrorKind, ProducerIdentity, ResourceType, TopicName, TransactionalId};
 use std::fmt;
+
+/// A producer that a peer did not name in its answer.
+const UNTOLD: ProducerIdentity = ProducerIdentity { id: -1, epoch: -1 };
 
 macro_rules! codes {
     ($($code:literal $variant:ident $name:ident $retry:ident $message:literal;)+) => {
@@ -213,6 +216,14 @@ impl ErrorCode {
             Error::GroupNotEmpty { .. } => Self::NonEmptyGroup,
             Error::LeaseLost { .. } => Self::InvalidRecordState,
             Error::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
+            Error::ProducerFenced { .. } => Self::ProducerFenced,
+            Error::StaleProducerEpoch { .. } => Self::InvalidProducerEpoch,
+            Error::UnknownProducer { .. } => Self::InvalidProducerIdMapping,
+            Error::ConcurrentTransactions { .. } => Self::ConcurrentTransactions,
+            Error::InvalidTransactionState { .. } => Self::InvalidTxnState,
+            Error::InvalidTransactionTimeout { .. } => Self::InvalidTransactionTimeout,
+            Error::TransactionAbortable { .. } => Self::TransactionAbortable,
+            Error::UnknownTransactionalId { .. } => Self::TransactionalIdNotFound,
             Error::Refused { code, .. } => Self::from_number(*code),
             Error::InvalidConfig { .. } => Self::InvalidConfig,
             Error::InvalidPartitions { .. } => Self::InvalidPartitions,
@@ -270,6 +281,17 @@ impl ErrorCode {
             Self::InvalidGroupId => Error::InvalidGroup { group: name() },
             Self::GroupIdNotFound => Error::UnknownGroup { group: name(), did_you_mean: None },
             Self::UnknownMemberId => Error::StaleMember { group: name(), why: why() },
+            Self::InvalidTxnState => Error::InvalidTransactionState { why: why() },
+            Self::TransactionAbortable => Error::TransactionAbortable { why: why() },
+            Self::ProducerFenced if let Ok(transactional_id) = TransactionalId::new(subject) => {
+                Error::ProducerFenced { transactional_id, producer: UNTOLD, why: why() }
+            }
+            Self::ConcurrentTransactions if let Ok(transactional_id) = TransactionalId::new(subject) => {
+                Error::ConcurrentTransactions { transactional_id, why: why() }
+            }
+            Self::TransactionalIdNotFound if let Ok(transactional_id) = TransactionalId::new(subject) => {
+                Error::UnknownTransactionalId { transactional_id }
+            }
             _ => Error::Refused {
                 code: self.number(),
                 name: self.name(),

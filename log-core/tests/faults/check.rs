@@ -48,7 +48,12 @@ async fn assert_lane(log: &Log, lane: usize) -> u64 {
     let (mut offset, mut held) = (0, 0);
     while offset < described.offsets.high_watermark {
         let wanted = FetchPartition { partition: partition.clone(), offset, max_bytes: 1 << 20 };
-        let request = Fetch { partitions: vec![wanted], max_wait: Duration::ZERO, min_bytes: 1 };
+        let request = Fetch {
+            partitions: vec![wanted],
+            max_wait: Duration::ZERO,
+            min_bytes: 1,
+            isolation: tailwater_log::types::Isolation::ReadUncommitted,
+        };
         let fetched = log.service().fetch(request).await.expect("what is there can be read");
         let before = offset;
         for batch in record::batches(fetched[0].batches.clone()) {

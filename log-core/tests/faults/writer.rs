@@ -121,7 +121,7 @@ async fn send(
     sent: Sent,
     is_late: bool,
 ) -> (u64, bool, tailwater_log::Result<tailwater_log::service::Produced>) {
-    let request = Produce { partition: LANES[lane].name(), batch: sent.bytes };
+    let request = Produce { partition: LANES[lane].name(), batch: sent.bytes, transaction: None };
     (sent.number, is_late, log.service().produce(request).await)
 }
 

@@ -8,7 +8,7 @@ use tailwater_log::env::Clock;
 use tailwater_log::record::{BatchBuilder, Compression, Record, partition_for_key, records, stamp_offset};
 use tailwater_log::service::*;
 use tailwater_log::types::{
-    Error, LogOffsets, OffsetSpec, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName,
+    Error, LogOffsets, OffsetSpec, PartitionIndex, ProducerIdentity, Result, Timestamp, TopicConfig, TopicId, TopicName,
 };
 use tailwater_log::{Log, StoredRecord};
 
@@ -168,7 +168,8 @@ impl Service for MemoryLog {
             }
             let offsets = partition.offsets();
             state.fetched.push((wanted.partition.partition, bytes.len()));
-            fetched.push(Fetched { partition: wanted.partition, offsets, batches: bytes.into() });
+            let aborted = Vec::new();
+            fetched.push(Fetched { partition: wanted.partition, offsets, batches: bytes.into(), aborted });
         }
         answer(Ok(fetched))
     }
@@ -205,6 +206,27 @@ impl Service for MemoryLog {
         answer(Err(Error::Closed))
     }
     fn describe_producers(&self, _: DescribeProducers) -> BoxFuture<'_, Result<Vec<ProducerState>>> {
+        answer(Err(Error::Closed))
+    }
+    fn init_producer_id(&self, _: InitProducerId) -> BoxFuture<'_, Result<ProducerIdentity>> {
+        answer(Err(Error::Closed))
+    }
+    fn add_partitions_to_transaction(&self, _: AddPartitionsToTransaction) -> BoxFuture<'_, Vec<Result<()>>> {
+        answer(Vec::new())
+    }
+    fn add_offsets_to_transaction(&self, _: AddOffsetsToTransaction) -> BoxFuture<'_, Result<()>> {
+        answer(Err(Error::Closed))
+    }
+    fn commit_transaction_offsets(&self, _: CommitTransactionOffsets) -> BoxFuture<'_, Result<()>> {
+        answer(Err(Error::Closed))
+    }
+    fn end_transaction(&self, _: EndTransaction) -> BoxFuture<'_, Result<ProducerIdentity>> {
+        answer(Err(Error::Closed))
+    }
+    fn describe_transactions(&self, _: DescribeTransactions) -> BoxFuture<'_, Vec<Result<TransactionDescription>>> {
+        answer(Vec::new())
+    }
+    fn list_transactions(&self, _: ListTransactions) -> BoxFuture<'_, Result<Vec<TransactionDescription>>> {
         answer(Err(Error::Closed))
     }
     fn join_group(&self, _: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>> {

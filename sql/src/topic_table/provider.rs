@@ -15,7 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
 use tailwater_log::Log;
 use tailwater_log::service::{ListOffsets, TopicDescription};
-use tailwater_log::types::{OffsetRange, OffsetSpec, Timestamp, TopicName, TopicPartition};
+use tailwater_log::types::{Isolation, OffsetRange, OffsetSpec, Timestamp, TopicName, TopicPartition};
 
 /// Offsets of one task at least: below it, another task costs more than it gives.
 const TASK_RECORDS_MIN: u64 = 16 * 1024;
@@ -47,7 +47,7 @@ pub(crate) struct TopicTable {
 
 impl TopicTable {
     pub(crate) fn new(log: &Log, topic: &TopicDescription, value: Arc<ValueSchema>, keep: Keep) -> Self {
-        let cut = topic.partitions.iter().map(|p| Task { partition: p.partition, range: p.offsets.readable() });
+        let cut = topic.partitions.iter().map(|p| Task { partition: p.partition, range: p.offsets.committed() });
         Self {
             log: log.clone(),
             topic: topic.name.clone(),
@@ -101,7 +101,7 @@ impl TopicTable {
         let partitions = tasks
             .iter()
             .map(|task| (TopicPartition::new(self.topic.clone(), task.partition), OffsetSpec::At(earliest)));
-        let request = ListOffsets { partitions: partitions.collect() };
+        let request = ListOffsets { partitions: partitions.collect(), isolation: Isolation::ReadCommitted };
         let listed = self.log.service().list_offsets(request).await;
         let listed = listed.map_err(|e| DataFusionError::External(Box::new(e)))?;
         for task in tasks {

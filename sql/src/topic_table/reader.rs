@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tailwater_log::record::records_at;
 use tailwater_log::service::{Fetch, FetchPartition, Service};
-use tailwater_log::types::{Error, OffsetRange, Result, TopicPartition, limits};
+use tailwater_log::types::{Error, Isolation, OffsetRange, Result, TopicPartition, limits};
 use tailwater_log::{Log, StoredRecord};
 
-/// Reads `range`, which must have been readable: whatever is below the high watermark stays readable.
+/// Reads `range`, which must have been readable: whatever is below the last stable offset stays readable.
 #[derive(Debug)]
 pub(crate) struct RangeReader {
     service: Arc<dyn Service>,
@@ -39,11 +39,12 @@ impl RangeReader {
             }],
             max_wait: Duration::ZERO,
             min_bytes: 0,
+            isolation: Isolation::ReadCommitted,
         };
         let fetched = self.service.fetch(fetch).await?;
         let before = self.range.start;
-        for batches in fetched.into_iter().map(|f| f.batches) {
-            for record in records_at(batches, &mut self.range.start) {
+        for fetched in fetched {
+            for record in records_at(fetched.committed()?, &mut self.range.start) {
                 let record = record?;
                 if record.offset >= self.range.end || each(record).is_break() {
                     return Ok(!self.range.is_empty());

@@ -12,6 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tailwater_log::service::ListOffsets;
+use tailwater_log::types::Isolation;
 use tailwater_log::{Log, OffsetSpec, TopicPartition};
 use tokio::sync::{oneshot, watch};
 
@@ -197,7 +198,11 @@ impl Running {
         let inputs = self.plan.subs[id.sub].inputs.iter();
         let partitions =
             inputs.map(|input| (TopicPartition::new(input.topic.clone(), id.partition), OffsetSpec::Latest));
-        let listed = self.log.service().list_offsets(ListOffsets { partitions: partitions.collect() }).await?;
+        let listed = self
+            .log
+            .service()
+            .list_offsets(ListOffsets { partitions: partitions.collect(), isolation: Isolation::ReadCommitted })
+            .await?;
         Ok(listed.into_iter().map(|at| (at.partition, at.offset)).collect())
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tailwater_log::record::records_at;
 use tailwater_log::service::{CommitOffsets, CommittedOffsets, Fetch, FetchPartition, ListOffsets};
-use tailwater_log::types::Instant;
+use tailwater_log::types::{Instant, Isolation};
 use tailwater_log::{
     Delivery, Log, Offset, OffsetSpec, PartitionIndex, Producer, Record, Timestamp, TopicName, TopicPartition,
 };
@@ -179,7 +179,8 @@ impl Runner {
 
     async fn list(&self, spec: OffsetSpec) -> Result<Vec<Offset>> {
         let partitions = self.task.inputs.iter().map(|input| (input.partition.clone(), spec)).collect();
-        let listed = self.log.service().list_offsets(ListOffsets { partitions }).await?;
+        let listed =
+            self.log.service().list_offsets(ListOffsets { partitions, isolation: Isolation::ReadCommitted }).await?;
         Ok(listed.into_iter().map(|at| at.offset).collect())
     }
 
@@ -196,12 +197,14 @@ impl Runner {
             offset,
             max_bytes: self.options.fetch_bytes,
         });
-        let request = Fetch { partitions: partitions.collect(), max_wait, min_bytes: 1 };
+        let isolation = Isolation::ReadCommitted;
+        let request = Fetch { partitions: partitions.collect(), max_wait, min_bytes: 1, isolation };
         let fetched = self.log.service().fetch(request).await?;
         let mut answers = Vec::with_capacity(fetched.len());
         for (answer, mut next) in fetched.into_iter().zip(starts) {
-            let records = records_at(answer.batches, &mut next).collect::<Result<_, _>>()?;
-            answers.push(Fetched { records, next, high_watermark: answer.offsets.high_watermark });
+            let records = records_at(answer.committed()?, &mut next).collect::<Result<_, _>>()?;
+            // Behind the last stable offset there is nothing for a reader of committed records.
+            answers.push(Fetched { records, next, high_watermark: answer.offsets.last_stable_offset });
         }
         Ok(answers)
     }

@@ -34,6 +34,7 @@ use std::time::Duration;
 use tailwater_log::env::{Clock, Rng, SimDisk};
 use tailwater_log::record::{partition_for_key, records_at};
 use tailwater_log::service::{Fetch, FetchPartition};
+use tailwater_log::types::Isolation;
 use tailwater_log::{Log, Offset, Producer, Record, StoredRecord, Timestamp, TopicName, TopicPartition, TopicSpec};
 use tokio::sync::watch;
 
@@ -330,12 +331,17 @@ impl World {
                 let mut read = Vec::new();
                 loop {
                     let from = FetchPartition { partition: partition.clone(), offset, max_bytes: 1 << 20 };
-                    let request = Fetch { partitions: vec![from], max_wait: Duration::ZERO, min_bytes: 1 };
+                    let request = Fetch {
+                        partitions: vec![from],
+                        max_wait: Duration::ZERO,
+                        min_bytes: 1,
+                        isolation: Isolation::ReadCommitted,
+                    };
                     let answer = log.service().fetch(request).await?.pop().expect("an answer");
-                    for record in records_at(answer.batches, &mut offset) {
+                    for record in records_at(answer.committed()?, &mut offset) {
                         read.push(record?);
                     }
-                    if offset >= answer.offsets.high_watermark {
+                    if offset >= answer.offsets.last_stable_offset {
                         break;
                     }
                 }

@@ -269,7 +269,12 @@ async fn read_counts(log: &Log) -> BTreeMap<String, u64> {
     for partition in described.partitions {
         let at = tailwater_log::TopicPartition::new(described.name.clone(), partition.partition);
         let from = tailwater_log::service::FetchPartition { partition: at, offset: 0, max_bytes: 1 << 24 };
-        let request = tailwater_log::service::Fetch { partitions: vec![from], max_wait: millis(0), min_bytes: 1 };
+        let request = tailwater_log::service::Fetch {
+            partitions: vec![from],
+            max_wait: millis(0),
+            min_bytes: 1,
+            isolation: tailwater_log::types::Isolation::ReadCommitted,
+        };
         let fetched = log.service().fetch(request).await.unwrap().pop().unwrap();
         for record in tailwater_log::record::records(fetched.batches) {
             let record = record.unwrap();

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("shard", &["types", "record", "env", "storage", "replica"]),
     ("group", &["types", "record", "codec"]),
     ("share", &["types", "record", "codec"]),
+    ("txn", &["types", "record", "codec"]),
     // Who may do what: credentials, entries, quotas.
     ("access", &["types"]),
     // The table of settings.
@@ -30,7 +31,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("client", &["types", "record", "codec", "env", "service", "access"]),
     (
         "broker",
-        &["types", "record", "codec", "env", "service", "storage", "shard", "group", "share", "access", "config"],
+        &[
+            "types", "record", "codec", "env", "service", "storage", "shard", "group", "share", "txn", "access",
+            "config",
+        ],
     ),
     // The one place that puts a broker behind the client's handle.
     ("open", &["types", "env", "service", "client", "broker"]),

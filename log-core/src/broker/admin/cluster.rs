@@ -110,10 +110,9 @@ impl Broker {
     }
 
     /// Producer ids that nobody else was or will be given, `[start, end)`. Durable when it returns.
-    #[allow(dead_code, reason = "for the coordinator of transactions")]
     pub(in crate::broker) async fn producer_id_block(&self) -> Result<Range<i64>> {
         self.change(|image| {
-            let start = image.next_producer_id();
+            let start = image.next_producer_id().max(limits::PRODUCER_ID_FIRST);
             let next = start.checked_add(limits::PRODUCER_ID_BLOCK);
             let next = next.ok_or_else(|| Error::InvalidRequest { why: "there are no producer ids left".into() })?;
             Ok((vec![MetadataRecord::ProducerIds { next }], start..next))

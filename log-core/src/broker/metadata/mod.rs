@@ -28,7 +28,5 @@ mod tests;
 pub(super) use features::FEATURES;
 pub(super) use image::{MetadataImage, NODE_ID};
 pub(crate) use quorum::topics_in;
-pub(super) use quorum::{LocalQuorum, MetadataQuorum, one_record, replay};
-#[allow(unused_imports, reason = "for the coordinators")]
-pub(super) use quorum::{keyed_record, replay_records};
+pub(super) use quorum::{LocalQuorum, MetadataQuorum, keyed_record, one_record, replay, replay_records};
 pub(super) use records::MetadataRecord;

@@ -126,7 +126,6 @@ pub(in crate::broker) fn one_record<T: Serialize>(value: &T, now: Timestamp) -> 
 }
 
 /// A batch of one record under a key, with `value` as bincode; without a value it is a tombstone.
-#[allow(dead_code, reason = "for the coordinators")]
 pub(in crate::broker) fn keyed_record<T: Serialize>(key: Bytes, value: Option<&T>, now: Timestamp) -> Bytes {
     let value = value.map(|value| {
         let mut bytes = Vec::new();

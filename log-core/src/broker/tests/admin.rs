@@ -123,7 +123,7 @@ async fn partitions_are_added_and_stay() {
     assert_eq!(log.admin().describe_topic("t").await.unwrap().partitions.len(), 2);
     assert_eq!(more(4, Some(vec![vec![1], vec![1]]), false).await, Ok(()));
     let batch = one_batch(Compression::None, &[record("k", "v")]);
-    broker.produce(Produce { partition: partition("t", 3), batch }).await.unwrap();
+    broker.produce(Produce { partition: partition("t", 3), batch, transaction: None }).await.unwrap();
     log.close().await.unwrap();
     let log = sim.open().await;
     let partitions = log.admin().describe_topic("t").await.unwrap().partitions;
@@ -138,7 +138,9 @@ fn one_batch(codec: Compression, records: &[Record]) -> Bytes {
 
 async fn stored(broker: &Broker, name: &str) -> Bytes {
     let partitions = vec![FetchPartition { partition: partition(name, 0), offset: 0, max_bytes: 1 << 20 }];
-    let mut fetched = broker.fetch(Fetch { partitions, max_wait: Duration::ZERO, min_bytes: 0 }).await.unwrap();
+    let isolation = crate::types::Isolation::ReadUncommitted;
+    let fetch = Fetch { partitions, max_wait: Duration::ZERO, min_bytes: 0, isolation };
+    let mut fetched = broker.fetch(fetch).await.unwrap();
     fetched.remove(0).batches
 }
 
@@ -152,7 +154,7 @@ async fn settings_hold_for_the_next_batch() {
         let broker = broker.clone();
         async move {
             let batch = one_batch(codec, &[record]);
-            broker.produce(Produce { partition: partition("t", 0), batch }).await
+            broker.produce(Produce { partition: partition("t", 0), batch, transaction: None }).await
         }
     };
     let big = || Record { value: Some(Bytes::from(vec![b'x'; 2000])), ..record("k", "") };
@@ -400,7 +402,7 @@ async fn the_metadata_log_stays_short() {
     set(&broker, ConfigResource::Topic(topic("kept")), &[("retention.ms", "40")]).await.unwrap();
     create(&log, "gone", 1).await;
     log.admin().delete_topic("gone").await.unwrap();
-    let mut end = 0;
+    let mut end = crate::types::limits::PRODUCER_ID_FIRST;
     for _ in 0..1100 {
         let block = broker.producer_id_block().await.unwrap();
         assert_eq!((block.start, block.end), (end, end + 1000));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::service::{Fetch, FetchPartition, Fetched, Service as _};
+use crate::types::Isolation;
 use std::sync::atomic::Ordering;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -14,7 +15,12 @@ fn broker() -> (Arc<Broker>, Log) {
 
 fn fetch(partitions: u32, min_bytes: u32) -> Fetch {
     let of = |index| FetchPartition { partition: partition("lines", index), offset: 0, max_bytes: 1024 };
-    Fetch { partitions: (0..partitions).map(of).collect(), max_wait: LONG, min_bytes }
+    Fetch {
+        partitions: (0..partitions).map(of).collect(),
+        max_wait: LONG,
+        min_bytes,
+        isolation: Isolation::ReadUncommitted,
+    }
 }
 
 type Waiting = tokio::task::JoinHandle<crate::Result<Vec<Fetched>>>;
@@ -96,7 +102,12 @@ async fn no_append_is_slept_through() {
             let offset = broker.partition(&partition("lines", index)).unwrap().offsets().high_watermark;
             FetchPartition { partition: partition("lines", index), offset, max_bytes: 1024 }
         };
-        let request = Fetch { partitions: (0..4).map(of).collect(), max_wait: LONG, min_bytes: 1 };
+        let request = Fetch {
+            partitions: (0..4).map(of).collect(),
+            max_wait: LONG,
+            min_bytes: 1,
+            isolation: Isolation::ReadCommitted,
+        };
         let waiting = tokio::spawn({
             let broker = broker.clone();
             async move { broker.fetch(request).await }

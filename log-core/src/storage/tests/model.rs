@@ -157,7 +157,7 @@ fn a_batch_that_is_sent_again_is_answered_with_its_first_place() {
     }
     assert_eq!(send(&mut opened, 1, 16, 1).unwrap_err().code(), "TW0113", "a new epoch starts at 0");
     assert_eq!(send(&mut opened, 1, 0, 1).unwrap().base_offset, 16);
-    assert_eq!(send(&mut opened, 0, 16, 1).unwrap_err().code(), "TW0107");
+    assert_eq!(send(&mut opened, 0, 16, 1).unwrap_err().code(), "TW0142");
     assert!(!send(&mut opened, 1, 1, 1).unwrap().duplicate);
 }
 

@@ -197,7 +197,7 @@ impl Model {
 pub(super) fn check(producers: &Producers, header: &BatchHeader, control: Option<ControlRecord>) -> Expected {
     let partition = config(1).partition;
     let verdict = match control {
-        Some(marker) => producers.check_marker(header, &marker).map(|()| Verdict::Append),
+        Some(marker) => producers.check_marker(&partition, header, &marker).map(|()| Verdict::Append),
         None => producers.check(&partition, header),
     };
     match verdict {

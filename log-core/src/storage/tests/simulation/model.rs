@@ -191,7 +191,11 @@ impl Expectation {
                 Err(Error::OutOfOrderSequence { expected: next, .. }) => {
                     ensure!(expected == Expected::OutOfOrder(next), "{next} is next where {expected:?} was expected");
                 }
-                Err(error @ Error::InvalidRequest { .. }) => {
+                Err(
+                    error @ (Error::InvalidRequest { .. }
+                    | Error::InvalidTransactionState { .. }
+                    | Error::StaleProducerEpoch { .. }),
+                ) => {
                     ensure!(expected == Expected::Refused, "{error} where {expected:?} was expected");
                 }
                 Err(error) => return Err(format!("an append failed for no reason: {error}")),

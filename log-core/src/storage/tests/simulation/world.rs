@@ -369,7 +369,10 @@ impl World {
         let refuses = self.process.as_ref().is_none_or(|process| process.fenced || process.logs[slot].refuses);
         match error {
             Error::DiskFull { .. } => self.full,
-            Error::InvalidRequest { .. } | Error::OutOfOrderSequence { .. } => false,
+            Error::InvalidRequest { .. }
+            | Error::InvalidTransactionState { .. }
+            | Error::StaleProducerEpoch { .. }
+            | Error::OutOfOrderSequence { .. } => false,
             _ => self.faulty || refuses || self.has_stopped(),
         }
     }
