@@ -1,4 +1,4 @@
-"""The broker under test: `tw start` on a fresh directory, Apache Kafka as the second opinion, or one that runs already."""
+"""The broker under test: `tw start` on a fresh directory, Apache Kafka as the second opinion, or one that runs."""
 
 import os
 import shutil
@@ -8,11 +8,14 @@ import time
 import uuid
 from pathlib import Path
 
-from .fetch import Unavailable
 from .process import end_group
 
 #: What librdkafka's tests take for granted of a topic that is made by being asked for.
 PARTITIONS = 4
+
+
+class NotStarted(Exception):
+    """The broker did not come to listen: never a reason to skip its tests."""
 
 
 class Given:
@@ -88,7 +91,7 @@ class Started:
             except OSError:
                 time.sleep(0.1)
         tail = (self.scratch / "broker.log").read_text(errors="replace").splitlines()[-5:]
-        raise Unavailable("the broker does not listen: " + " / ".join(tail))
+        raise NotStarted("the broker does not listen: " + " / ".join(tail))
 
 
 class Tailwater(Started):
@@ -101,10 +104,8 @@ class Tailwater(Started):
         self.binary = binary
 
     def command(self):
-        settings = self.scratch / "settings.toml"
-        settings.write_text("".join(f"{name} = {value}\n" for name, value in self.settings.items()))
-        data = self.scratch / "data"
-        return [self.binary, "start", "--data", data, "--listen", self.address, "--config", settings]
+        settings = [word for name, value in self.settings.items() for word in ("--set", f"{name}={value}")]
+        return [self.binary, "start", "--data", self.scratch / "data", "--listen", self.address, *settings]
 
 
 class Kafka(Started):
@@ -137,7 +138,6 @@ class Kafka(Started):
             "share.coordinator.state.topic.min.isr": 1,
             "share.coordinator.state.topic.num.partitions": 1,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",
             "allow.everyone.if.no.acl.found": "true",
             **self.settings,
         }
@@ -147,7 +147,7 @@ class Kafka(Started):
         tool = [*self.java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(path)]
         formatted = subprocess.run(tool, capture_output=True, text=True, check=False)
         if formatted.returncode != 0:
-            raise Unavailable(f"Kafka cannot format its directory: {(formatted.stdout + formatted.stderr)[-300:]}")
+            raise NotStarted(f"Kafka cannot format its directory: {(formatted.stdout + formatted.stderr)[-300:]}")
         return [*self.java, "kafka.Kafka", path]
 
 

@@ -85,7 +85,7 @@ class Cache:
         return ready / "bin/python"
 
     def kafka(self):
-        """The jars of Apache Kafka: its broker, its tools and the Java client. `KAFKA_LIBS` names a directory of them."""
+        """The jars of Apache Kafka: broker, tools and the Java client. `KAFKA_LIBS` names a directory that has them."""
         given = os.environ.get("KAFKA_LIBS")
         if given:
             return Path(given)

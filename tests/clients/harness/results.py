@@ -71,7 +71,8 @@ class Table:
     def better(self, suite, results, column):
         rows = self.suites.get(suite, {})
         known = {result.test: rows[result.test].outcomes[column] for result in results if result.test in rows}
-        return [f"{suite} {r.test}: was {known[r.test]}" for r in results if r.outcome == PASS != known.get(r.test, PASS)]
+        passed = [result.test for result in results if result.outcome == PASS]
+        return [f"{suite} {test}: was {known[test]}" for test in passed if known.get(test, PASS) != PASS]
 
     def update(self, suite, results, column, whole):
         """Takes the outcomes over. A reason that was written by hand stays while the outcome is the same."""

@@ -418,7 +418,8 @@ public class Client {
     static void newerProducerFencesOlder() throws Exception {
         String topic = made("fenced", 1, Map.of());
         String id = unique("tx");
-        try (var older = producer(Map.of("transactional.id", id)); var newer = producer(Map.of("transactional.id", id))) {
+        Map<String, Object> settings = Map.of("transactional.id", id);
+        try (var older = producer(settings); var newer = producer(settings)) {
             older.initTransactions();
             older.beginTransaction();
             older.send(new ProducerRecord<>(topic, "old")).get();
@@ -507,7 +508,8 @@ public class Client {
             TopicDescription described = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
             same(described.partitions().get(5).isr().size(), 1);
             Uuid id = described.topicId();
-            same(admin.describeTopics(TopicCollection.ofTopicIds(List.of(id))).allTopicIds().get().get(id).name(), topic);
+            var ids = TopicCollection.ofTopicIds(List.of(id));
+            same(admin.describeTopics(ids).allTopicIds().get().get(id).name(), topic);
             admin.deleteTopics(TopicCollection.ofTopicIds(List.of(id))).all().get();
         }
     }
@@ -617,16 +619,18 @@ public class Client {
                 }
                 ensure(admin.listGroups(ListGroupsOptions.forConsumerGroups()).all().get().stream()
                     .anyMatch(listed -> listed.groupId().equals(group)), "the group is not listed");
-                same(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(partition).offset(),
-                    10L);
+                same(offset(admin, group, partition).offset(), 10L);
                 admin.alterConsumerGroupOffsets(group, Map.of(partition, new OffsetAndMetadata(3))).all().get();
-                same(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(partition).offset(),
-                    3L);
+                same(offset(admin, group, partition).offset(), 3L);
                 admin.deleteConsumerGroupOffsets(group, Set.of(partition)).all().get();
-                same(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(partition), null);
+                same(offset(admin, group, partition), null);
                 admin.deleteConsumerGroups(List.of(group)).all().get();
             }
         }
+    }
+
+    static OffsetAndMetadata offset(Admin admin, String group, TopicPartition partition) throws Exception {
+        return admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(partition);
     }
 
     static void describeCluster() throws Exception {
@@ -697,8 +701,8 @@ public class Client {
             admin.createAcls(List.of(binding)).all().get();
             eventually(() -> List.copyOf(admin.describeAcls(binding.toFilter()).values().get()), List.of(binding));
             var match = new ResourcePatternFilter(ResourceType.TOPIC, pattern.name() + "-x", PatternType.MATCH);
-            same(List.copyOf(admin.describeAcls(new AclBindingFilter(match, AccessControlEntryFilter.ANY)).values().get()),
-                List.of(binding));
+            var filter = new AclBindingFilter(match, AccessControlEntryFilter.ANY);
+            same(List.copyOf(admin.describeAcls(filter).values().get()), List.of(binding));
             same(List.copyOf(admin.deleteAcls(List.of(binding.toFilter())).all().get()), List.of(binding));
             eventually(() -> admin.describeAcls(binding.toFilter()).values().get().size(), 0);
         }
@@ -708,10 +712,12 @@ public class Client {
         String user = unique("user");
         try (Admin admin = admin()) {
             for (ScramMechanism mechanism : List.of(ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)) {
-                admin.alterUserScramCredentials(List.of(
-                    new UserScramCredentialUpsertion(user, new ScramCredentialInfo(mechanism, 4096), "secret"))).all().get();
+                var info = new ScramCredentialInfo(mechanism, 4096);
+                admin.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion(user, info, "secret"))).all()
+                    .get();
             }
-            eventually(() -> mechanisms(admin, user), Set.of(ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512));
+            var both = Set.of(ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512);
+            eventually(() -> mechanisms(admin, user), both);
             admin.alterUserScramCredentials(
                 List.of(new UserScramCredentialDeletion(user, ScramMechanism.SCRAM_SHA_256))).all().get();
             eventually(() -> mechanisms(admin, user), Set.of(ScramMechanism.SCRAM_SHA_512));

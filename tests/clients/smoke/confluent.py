@@ -226,7 +226,8 @@ def transactions(address):
     topic = made(address, "transactions", 1)
     sender = producer(address, transactional_id=unique("tx"))
     sender.init_transactions(30)
-    for text, end in ((b"a", sender.commit_transaction), (b"b", sender.abort_transaction), (b"c", sender.commit_transaction)):
+    commit, abort = sender.commit_transaction, sender.abort_transaction
+    for text, end in ((b"a", commit), (b"b", abort), (b"c", commit)):
         sender.begin_transaction()
         sender.produce(topic, text)
         same(sender.flush(30), 0)

@@ -15,7 +15,8 @@ def tool(main_class, *arguments, stdin=None, seconds=60, fails=False):
     command = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", os.environ["KAFKA_LIBS"] + "/*", name, *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False)
     said = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, f"{main_class} {' '.join(arguments[2:])}: status {done.returncode}: {said[-200:]}"
+    what = f"{main_class} {' '.join(arguments[2:])}: status {done.returncode}"
+    assert (done.returncode != 0) == fails, f"{what}: {said[-200:]}"
     return said if fails else done.stdout
 
 

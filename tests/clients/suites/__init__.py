@@ -12,8 +12,14 @@ SUITES = {
     "aiokafka": smoke.Aiokafka(),
     "kafka-python": kafka_python,
     "rdkafka": rdkafka,
-    "librdkafka": librdkafka.Suite("classic"),
+    "librdkafka": librdkafka.Suite(),
+    "librdkafka, no auto-creation": librdkafka.Suite(
+        scenario="noautocreate", settings={"auto.create.topics.enable": "false"}
+    ),
     "librdkafka, consumer protocol": librdkafka.Suite("consumer"),
     "java client": java.Client(),
     "java tools": java.Tools(),
 }
+
+#: What `--short` runs: what needs no long build. Of librdkafka's tests a part.
+IN_SHORT = ("kcat", "confluent-kafka", "aiokafka", "kafka-python", "librdkafka")

@@ -27,7 +27,8 @@ def source(run):
 
 
 def cargo(run, *arguments):
-    return ["cargo", *arguments], {"cwd": source(run), "env": {"CARGO_TARGET_DIR": str(run.cache.root / "rdkafka-target")}}
+    env = {"CARGO_TARGET_DIR": str(run.cache.root / "rdkafka-target")}
+    return ["cargo", *arguments], {"cwd": source(run), "env": env}
 
 
 def prepare(run):
@@ -56,8 +57,8 @@ def tests(run, only):
             results.append(Result(f"{binary}::{name}", result, why(outcome.text, name) if result == FAIL else ""))
         if outcome.timed_out:
             running = re.findall(r"^test (\S+) \.\.\. ", outcome.text, re.MULTILINE)[-1:]
-            done = {name for name, _ in found}
-            results += [Result(f"{binary}::{n}", FAIL, f"not done within {SECONDS} s") for n in running if n not in done]
+            hung = [name for name in running if name not in {name for name, _ in found}]
+            results += [Result(f"{binary}::{name}", FAIL, f"not done within {SECONDS} s") for name in hung]
         elif not found and not outcome.ok:
             results.append(Result(binary, FAIL, outcome.last_line()))
     return results
