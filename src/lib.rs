@@ -28,6 +28,7 @@
 //!
 //! - `streams` (default): typed stream processing.
 //! - `sql` (default): SQL over topics; brings DataFusion, nine tenths of the build.
+//! - `server` (default): `tw start`, a broker that speaks Kafka's protocol.
 
 #[doc(inline)]
 pub use tailwater_log as log;

@@ -1,8 +1,9 @@
 //! Opening a log in this process: a broker on a directory, behind the client's handle.
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Server, ServerConfig};
 use crate::client::Log;
 use crate::env::{Clock, Disk, RealDisk};
+use crate::service::Service as _;
 use crate::types::Result;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,5 +23,33 @@ impl Log {
     /// and leases run out when the clock has been moved and the next request comes.
     pub async fn open_on(disk: Arc<dyn Disk>, clock: Clock, dir: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::over(Broker::open(disk, clock, dir.as_ref())?))
+    }
+}
+
+impl Server {
+    /// Opens the log in `dir`, as [`Log::open`] does, and listens for clients of Kafka. `settings` are those of the broker by
+    /// Kafka's names, as `num.partitions`.
+    ///
+    /// Fails as [`Log::open`] does; with `AddressInUse`, and with `ExposedListener` for an address that other machines
+    /// could reach without authentication.
+    pub async fn open(
+        dir: impl AsRef<Path>,
+        config: ServerConfig,
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self> {
+        let disk = Arc::new(RealDisk::default());
+        let broker = Broker::open_with(disk, Clock::real(), dir.as_ref(), settings.into_iter().collect())?;
+        match Self::start(broker.clone(), config).await {
+            Ok(server) => Ok(server),
+            Err(error) => {
+                broker.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// A handle on the log that is served, for this process.
+    pub fn log(&self) -> Log {
+        Log::over(self.broker())
     }
 }

@@ -19,6 +19,8 @@ mod repair;
 mod scan;
 #[cfg(feature = "sql")]
 mod sql;
+#[cfg(feature = "server")]
+mod start;
 mod stop;
 mod tail;
 mod take;
@@ -69,6 +71,9 @@ enum Command {
     /// See the whole product on a real week of flights
     #[cfg(feature = "sql")]
     Demo(crate::demo::Args),
+    /// Serve Kafka's clients
+    #[cfg(feature = "server")]
+    Start(start::Args),
     /// Create, list, describe and delete topics
     #[command(subcommand)]
     Topic(topic::Command),
@@ -184,6 +189,8 @@ async fn run(command: Command, cx: &mut Context) -> Result<()> {
     match command {
         #[cfg(feature = "sql")]
         Command::Demo(args) => crate::demo::run(args, cx).await,
+        #[cfg(feature = "server")]
+        Command::Start(args) => start::run(args, cx).await,
         Command::Topic(command) => topic::run(command, cx).await,
         Command::Put(args) => put::run(args, cx).await,
         Command::Tail(args) => tail::run(args, cx).await,

@@ -16,6 +16,7 @@
 //!               timers     one task: sessions and leases that run out
 //!               upkeep     one thread: retention, compaction, and what nobody uses any more
 //!               security   who a peer is and what it may do
+//!               server     Kafka's protocol over TCP
 //!               scrub      reads sealed segments in the background, to find damage early
 //! ```
 //! Invariants: a partition has one writer, its shard. A lock is never held across a sync or an `.await`, but the one
@@ -42,6 +43,7 @@ mod retention;
 mod scrub;
 #[allow(dead_code, reason = "for the server")]
 mod security;
+mod server;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -65,6 +67,7 @@ use crate::service::{
     ProducerState, QuotaDescription, ScramUser, Service, ShareAcknowledge, ShareFetch, TopicDescription,
     TransactionDescription, UpdateFeatures,
 };
+use crate::shard::Acks;
 use crate::storage::{Change, DataDir, Known, LogConfig, METADATA, PartitionLog};
 use crate::txn;
 use crate::types::{
@@ -79,6 +82,7 @@ use logs::Logs;
 pub(crate) use metadata::topics_in;
 use metadata::{LocalQuorum, MetadataImage, MetadataQuorum};
 use parking_lot::{Mutex, RwLock};
+pub use server::{ListenerConfig, Security, Server, ServerConfig, ServerLimits};
 use shares::Shares;
 use std::collections::HashSet;
 use std::path::Path;
@@ -395,7 +399,7 @@ impl Service for Broker {
     }
 
     fn produce(&self, request: Produce) -> BoxFuture<'_, Result<Produced>> {
-        self.append(request).boxed()
+        self.append(request, Acks::All).boxed()
     }
     fn fetch(&self, request: Fetch) -> BoxFuture<'_, Result<Vec<Fetched>>> {
         self.read(request).boxed()

@@ -85,7 +85,12 @@ impl Partition {
     /// Submits a batch: its place in the order of the log is decided when this returns. The result comes when it is as
     /// durable as the topic's flush policy asks for.
     pub(super) fn append(&self, batch: Bytes) -> impl Future<Output = Result<Appended>> + use<'_> {
-        let pending = self.submit(batch, Acks::All);
+        self.append_with(batch, Acks::All)
+    }
+
+    /// The same; the result comes when `acks` says.
+    pub(super) fn append_with(&self, batch: Bytes, acks: Acks) -> impl Future<Output = Result<Appended>> + use<'_> {
+        let pending = self.submit(batch, acks);
         async move { self.appended(pending.await) }
     }
 
@@ -185,6 +190,30 @@ impl Partition {
     /// The first damage that opening or a read found.
     pub(super) fn damage(&self) -> Option<&Error> {
         self.damage.get()
+    }
+
+    /// The epoch of its leader: there is one broker, which has led from the beginning.
+    #[expect(clippy::unused_self, reason = "it will be the partition's")]
+    pub(super) const fn leader_epoch(&self) -> i32 {
+        0
+    }
+
+    /// The last epoch up to `epoch`, and the offset where it ends; `None` for one that is not known (KIP-101).
+    pub(super) fn end_of_epoch(&self, epoch: i32) -> Option<(i32, Offset)> {
+        (epoch == self.leader_epoch()).then(|| (epoch, self.offsets().log_end_offset))
+    }
+
+    /// The first record whose timestamp is at or after `at`, with that; `None` for `at` is the highest there is. Looks on
+    /// another thread, as it may wait for the disk.
+    pub(super) async fn find(&self, at: Option<Timestamp>) -> Result<Option<(Offset, Timestamp)>> {
+        let reader = self.reader.clone();
+        let looking = tokio::task::spawn_blocking(move || match at {
+            Some(at) => reader.record_for_time(at),
+            None => latest(&reader),
+        });
+        // The runtime ends: nobody reads the answer.
+        let found = looking.await.unwrap_or(Err(Error::Closed));
+        self.noted(found)
     }
 
     /// Why nothing will come any more, if nothing will.
@@ -321,5 +350,30 @@ impl Partition {
             (Error::Closed, Some(why)) => why.clone(),
             (error, _) => error,
         })
+    }
+}
+
+/// The first record that has the highest timestamp. Records need not be in order of time, so it is the last moment that
+/// has a record at or after it: halved until it is found, each time with a look into the index.
+fn latest(reader: &LogReader) -> Result<Option<(Offset, Timestamp)>> {
+    let Some(mut found) = reader.record_for_time(Timestamp::MIN)? else { return Ok(None) };
+    let mut above = None;
+    // At first it goes up in ever larger steps: records are of a few years, not of all time.
+    let mut step = 1_i64;
+    loop {
+        let low = found.1.0;
+        let at = match above {
+            None => low.saturating_add(step),
+            Some(above) if above - low <= 1 => return Ok(Some(found)),
+            Some(above) => low + (above - low) / 2,
+        };
+        if at == low {
+            return Ok(Some(found));
+        }
+        match reader.record_for_time(Timestamp(at))? {
+            Some(later) => found = later,
+            None => above = Some(at),
+        }
+        step = step.saturating_mul(2);
     }
 }

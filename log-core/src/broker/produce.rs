@@ -14,11 +14,30 @@ use crate::service::{
     DescribeProducers, Fetch, FetchPartition, Fetched, ListOffsets, ListedOffset, Produce, ProduceTransaction,
     Produced, ProducerState,
 };
+use crate::shard::Acks;
 use crate::storage::{Appended, ProducerDescription};
-use crate::types::{Error, Instant, Isolation, Offset, ProducerIdentity, Result, TransactionVersion};
+use crate::types::{Error, Instant, Isolation, LogOffsets, Offset, ProducerIdentity, Result, TransactionVersion};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Reads of several partitions, each of which succeeds or fails by itself (a [`Fetch`] fails as a whole).
+#[derive(Clone, Debug)]
+pub(super) struct FetchEach {
+    pub(super) partitions: Vec<FetchPartition>,
+    pub(super) max_wait: Duration,
+    pub(super) min_bytes: u32,
+    /// Bytes over all partitions. The first that has any returns one batch at least, even if it is larger (KIP-74).
+    pub(super) max_bytes: u32,
+    pub(super) isolation: Isolation,
+}
+
+/// What was read of one partition, and why it is nothing.
+#[derive(Clone, Debug)]
+pub(super) struct FetchedEach {
+    pub(super) fetched: Fetched,
+    pub(super) error: Option<Error>,
+}
 
 /// What a fetch has read of one partition.
 struct Reading {
@@ -28,16 +47,25 @@ struct Reading {
     isolation: Isolation,
     /// The high watermark, from before it was read.
     seen: Offset,
-    fetched: Fetched,
+    read: FetchedEach,
+}
+
+/// What a fetch has read in all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    bytes: u64,
+    /// Nothing is gained by waiting: a partition has failed, or has a batch for which there is no room.
+    is_enough: bool,
 }
 
 impl Reading {
-    fn new(partition: Arc<Partition>, wanted: &FetchPartition, isolation: Isolation) -> Result<Self> {
+    fn new(partition: Arc<Partition>, wanted: &FetchPartition, isolation: Isolation) -> Self {
         let offsets = partition.offsets();
         let (name, aborted) = (wanted.partition.clone(), Vec::new());
         let fetched = Fetched { partition: name, offsets, batches: Bytes::new(), aborted };
         let FetchPartition { offset, max_bytes, .. } = *wanted;
-        Ok(Self { partition, offset, max_bytes, isolation, seen: offsets.high_watermark, fetched })
+        let read = FetchedEach { fetched, error: None };
+        Self { partition, offset, max_bytes, isolation, seen: offsets.high_watermark, read }
     }
 
     /// Whether there is something that an open transaction keeps it from seeing: it may see much when a marker comes,
@@ -47,30 +75,43 @@ impl Reading {
         self.isolation == Isolation::ReadCommitted && offsets.last_stable_offset < offsets.high_watermark
     }
 
-    /// Reads, instead of what was read before; returns how many bytes. Damage goes into `failed`.
-    async fn read(&mut self, failed: &mut Option<Error>) -> Result<u64> {
-        if let Some(error @ Error::UnknownTopic { .. }) = self.partition.failed() {
-            return Err(error.clone());
-        }
+    /// Reads, instead of what was read before, so that there is not more than `max` in all.
+    async fn read(&mut self, progress: &mut Progress, max: u32) {
+        let others = progress.bytes - self.read.fetched.batches.len() as u64;
+        let room = u64::from(max).saturating_sub(others);
         self.seen = self.partition.offsets().high_watermark;
-        let read = self.partition.read(self.offset, self.max_bytes, self.isolation).await;
-        let (batches, aborted) = read.unwrap_or_else(|error| {
-            failed.get_or_insert(error);
-            Default::default()
-        });
-        self.fetched.batches = batches;
+        let max_bytes = u64::from(self.max_bytes).min(room) as u32;
+        let read = match self.partition.failed() {
+            Some(error @ Error::UnknownTopic { .. }) => Err(error.clone()),
+            _ => self.partition.read(self.offset, max_bytes, self.isolation).await,
+        };
+        let (batches, aborted) = match read {
+            Ok((batches, _)) if others > 0 && batches.len() as u64 > room => {
+                progress.is_enough = true;
+                Default::default()
+            }
+            Ok(read) => read,
+            Err(error) => {
+                progress.is_enough = true;
+                self.read.error.get_or_insert(error);
+                Default::default()
+            }
+        };
+        progress.bytes = others + batches.len() as u64;
+        self.read.fetched.batches = batches;
         let told = |aborted: crate::storage::AbortedTransaction| AbortedTransaction {
             producer_id: aborted.producer_id,
             first_offset: aborted.first_offset,
         };
-        self.fetched.aborted = aborted.into_iter().map(told).collect();
-        self.fetched.offsets = self.partition.offsets();
-        Ok(self.fetched.batches.len() as u64)
+        self.read.fetched.aborted = aborted.into_iter().map(told).collect();
+        self.read.fetched.offsets = self.partition.offsets();
     }
 }
 
 impl Broker {
-    pub(super) async fn append(&self, request: Produce) -> Result<Produced> {
+    /// Appends a batch; answers when it is written, or when it is as durable as the topic asks for. Its place in the log is
+    /// decided when this is polled first, but for that of a transactional one, which is always answered when it is durable.
+    pub(super) async fn append(&self, request: Produce, acks: Acks) -> Result<Produced> {
         let Produce { partition: name, batch, transaction } = request;
         self.check_open()?;
         if name.topic.is_internal() {
@@ -84,7 +125,7 @@ impl Broker {
         let appended = if header.is_transactional {
             self.append_in_transaction(partition, &header, batch, transaction).await?
         } else {
-            partition.append(batch).await?
+            partition.append_with(batch, acks).await?
         };
         let append_time = append_time.filter(|_| !appended.duplicate);
         Ok(Produced { base_offset: appended.base_offset, duplicate: appended.duplicate, append_time })
@@ -124,39 +165,61 @@ impl Broker {
     }
 
     pub(super) async fn read(&self, request: Fetch) -> Result<Vec<Fetched>> {
-        let deadline = self.clock.instant() + request.max_wait;
-        self.check_open()?;
-        let readings = request
-            .partitions
-            .iter()
-            .map(|wanted| Reading::new(self.partition(&wanted.partition)?, wanted, request.isolation));
-        let mut readings = readings.collect::<Result<Vec<_>>>()?;
-        let room = request.partitions.iter().map(|wanted| u64::from(wanted.max_bytes)).sum();
-        let enough = u64::from(request.min_bytes).min(room);
-        let (mut bytes, mut failed) = (0, None);
-        for reading in &mut readings {
-            bytes += reading.read(&mut failed).await?;
-        }
-        if bytes < enough && failed.is_none() && !request.max_wait.is_zero() && !self.clock.is_manual() {
-            (bytes, failed) = self.wait_for_bytes(&mut readings, bytes, enough, deadline).await?;
-        }
-        match failed {
-            // One partition that cannot be read does not keep the others from being read; when there is nothing else
-            // to return it is told.
-            Some(error) if bytes == 0 => Err(error),
-            _ => Ok(readings.into_iter().map(|reading| reading.fetched).collect()),
+        let Fetch { partitions, max_wait, min_bytes, isolation } = request;
+        let each = FetchEach { partitions, max_wait, min_bytes, max_bytes: u32::MAX, isolation };
+        let each = self.read_each(each).await?;
+        let is_nothing = each.iter().all(|read| read.fetched.batches.is_empty());
+        let is_unknown = |error: &&Error| matches!(error, Error::UnknownTopic { .. } | Error::UnknownPartition { .. });
+        let mut errors = each.iter().filter_map(|read| read.error.as_ref());
+        // One partition that cannot be read does not keep the others from being read; when there is nothing else to
+        // return it is told.
+        let told = errors.clone().find(is_unknown).or_else(|| errors.next().filter(|_| is_nothing));
+        match told {
+            Some(error) => Err(error.clone()),
+            None => Ok(each.into_iter().map(|read| read.fetched).collect()),
         }
     }
 
-    /// Waits until `readings`, which have `bytes` now, have `enough`, one of them fails, or it is `deadline`. Returns
-    /// how much they have then, and the failure.
+    /// Reads several partitions, in the order in which they stand. What is wrong with one of them is told at once.
+    pub(super) async fn read_each(&self, request: FetchEach) -> Result<Vec<FetchedEach>> {
+        let deadline = self.clock.instant() + request.max_wait;
+        self.check_open()?;
+        let (mut readings, mut missing) = (Vec::with_capacity(request.partitions.len()), Vec::new());
+        for (index, wanted) in request.partitions.iter().enumerate() {
+            match self.partition(&wanted.partition) {
+                Ok(partition) => readings.push(Reading::new(partition, wanted, request.isolation)),
+                Err(error) => missing.push((index, error)),
+            }
+        }
+        let room = request.partitions.iter().map(|wanted| u64::from(wanted.max_bytes)).sum::<u64>();
+        let enough = u64::from(request.min_bytes).min(room).min(request.max_bytes.into());
+        let mut progress = Progress { bytes: 0, is_enough: !missing.is_empty() };
+        for reading in &mut readings {
+            reading.read(&mut progress, request.max_bytes).await;
+        }
+        let may_wait = !request.max_wait.is_zero() && !self.clock.is_manual();
+        if progress.bytes < enough && !progress.is_enough && may_wait {
+            self.wait_for_bytes(&mut readings, progress, enough, request.max_bytes, deadline).await?;
+        }
+        let mut each: Vec<_> = readings.into_iter().map(|reading| reading.read).collect();
+        for (index, error) in missing {
+            let (partition, offsets) = (request.partitions[index].partition.clone(), LogOffsets::default());
+            let fetched = Fetched { partition, offsets, batches: Bytes::new(), aborted: Vec::new() };
+            each.insert(index, FetchedEach { fetched, error: Some(error) });
+        }
+        Ok(each)
+    }
+
+    /// Waits until `readings`, which have come as far as `progress` says, have `enough` bytes, one of them fails, or it is
+    /// `deadline`.
     async fn wait_for_bytes(
         &self,
         readings: &mut [Reading],
-        mut bytes: u64,
+        mut progress: Progress,
         enough: u64,
+        max_bytes: u32,
         deadline: Instant,
-    ) -> Result<(u64, Option<Error>)> {
+    ) -> Result<()> {
         let poll = Poll::new(readings.len());
         let partitions: Vec<_> = readings.iter().map(|reading| reading.partition.clone()).collect();
         let mut watching = Watching::new(&poll);
@@ -167,25 +230,23 @@ impl Broker {
                 poll.mark(index, 0);
             }
         }
-        let (mut changed, mut failed, mut in_time) = (Vec::new(), None, true);
+        let (mut changed, mut in_time) = (Vec::new(), true);
         loop {
-            let need = if readings.iter().any(Reading::is_held_back) { 1 } else { enough - bytes };
-            poll.take(need, &mut changed);
+            let is_held_back = readings.iter().any(Reading::is_held_back);
+            poll.take(if is_held_back { 1 } else { enough - progress.bytes }, &mut changed);
             if changed.is_empty() {
                 if !in_time {
-                    return Ok((bytes, failed));
+                    return Ok(());
                 }
                 let left = deadline.since(self.clock.instant());
                 in_time = self.rung(&poll, left).await;
                 self.check_open()?;
             }
             for index in changed.drain(..) {
-                let reading = &mut readings[index as usize];
-                bytes -= reading.fetched.batches.len() as u64;
-                bytes += reading.read(&mut failed).await?;
+                readings[index as usize].read(&mut progress, max_bytes).await;
             }
-            if bytes >= enough || failed.is_some() {
-                return Ok((bytes, failed));
+            if progress.bytes >= enough || progress.is_enough {
+                return Ok(());
             }
         }
     }

@@ -82,6 +82,13 @@ impl Broker {
         found.filter(|topic| topic.id == id).ok_or(Error::UnknownTopicId { id })
     }
 
+    /// All topics, by name.
+    pub(super) fn open_topics(&self) -> Vec<Arc<Topic>> {
+        let mut topics: Vec<_> = self.topics.iter().map(|topic| topic.clone()).collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        topics
+    }
+
     pub(super) fn partition(&self, name: &TopicPartition) -> Result<Arc<Partition>> {
         self.topic(&name.topic)?.partition(name.partition).cloned()
     }

@@ -196,9 +196,14 @@ impl LogReader {
     /// The first offset below the high watermark whose record's timestamp is at or after `at`; `None` if there is no
     /// such record. Records need not be in order of time. Errors as for [`LogReader::read`].
     pub fn offset_for_time(&self, at: Timestamp) -> Result<Option<Offset>> {
+        Ok(self.record_for_time(at)?.map(|(offset, _)| offset))
+    }
+
+    /// The same, with the record's timestamp.
+    pub fn record_for_time(&self, at: Timestamp) -> Result<Option<(Offset, Timestamp)>> {
         loop {
             let truncations = self.shared.truncations.load(Ordering::Acquire);
-            let found = self.offset_for_time_once(at);
+            let found = self.record_for_time_once(at);
             fence(Ordering::SeqCst);
             if self.shared.truncations.load(Ordering::Acquire) == truncations {
                 return found;
@@ -206,7 +211,7 @@ impl LogReader {
         }
     }
 
-    fn offset_for_time_once(&self, at: Timestamp) -> Result<Option<Offset>> {
+    fn record_for_time_once(&self, at: Timestamp) -> Result<Option<(Offset, Timestamp)>> {
         let readable = self.offsets().readable();
         for segment in self.shared.segments().iter().filter(|segment| segment.base < readable.end) {
             let Some(place) = segment.with_footer(|footer| footer.index.floor_of_time(at))? else { continue };
@@ -228,7 +233,8 @@ impl LogReader {
                     for record in records(bytes.slice(range)) {
                         let record = record?;
                         if record.timestamp >= at && record.offset >= readable.start {
-                            return Ok(readable.contains(record.offset).then_some(record.offset));
+                            let found = (record.offset, record.timestamp);
+                            return Ok(readable.contains(record.offset).then_some(found));
                         }
                     }
                 }

@@ -404,6 +404,18 @@ pub enum Error {
     /// TW0207: the handle outlived its log.
     #[error("the log is closed")]
     Closed,
+    /// TW0209: another process listens there.
+    #[error("cannot listen on {address}: the port is in use")]
+    AddressInUse {
+        /// The address.
+        address: String,
+    },
+    /// TW0210: everyone who can reach it could do everything.
+    #[error("{address} can be reached from other machines, and nobody would have to authenticate there")]
+    ExposedListener {
+        /// The address.
+        address: String,
+    },
     /// TW0208: the operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -467,6 +479,8 @@ impl Error {
             Self::Fenced { .. } => "TW0206",
             Self::Closed => "TW0207",
             Self::Io { .. } => "TW0208",
+            Self::AddressInUse { .. } => "TW0209",
+            Self::ExposedListener { .. } => "TW0210",
         }
     }
 
@@ -490,6 +504,7 @@ impl Error {
             | Self::Unsupported { .. }
             | Self::InvalidTransactionState { .. }
             | Self::InvalidTransactionTimeout { .. }
+            | Self::ExposedListener { .. }
             | Self::UnsupportedFormat { .. } => ErrorKind::InvalidInput,
             Self::NotAuthorized { .. } | Self::AuthenticationFailed { .. } => ErrorKind::Denied,
             Self::UnknownTopicId { .. } | Self::ResourceNotFound { .. } | Self::NoReassignment { .. } => {
@@ -501,9 +516,10 @@ impl Error {
             | Self::UnknownGroup { .. }
             | Self::UnknownTransactionalId { .. } => ErrorKind::NotFound,
             Self::TopicExists { .. } => ErrorKind::AlreadyExists,
-            Self::DirectoryInUse { .. } | Self::GroupNotEmpty { .. } | Self::ConcurrentTransactions { .. } => {
-                ErrorKind::Busy
-            }
+            Self::DirectoryInUse { .. }
+            | Self::AddressInUse { .. }
+            | Self::GroupNotEmpty { .. }
+            | Self::ConcurrentTransactions { .. } => ErrorKind::Busy,
             Self::DiskFull { .. } | Self::NotEnoughReplicas { .. } => ErrorKind::Retriable,
             Self::OffsetOutOfRange { .. }
             | Self::StaleMember { .. }
@@ -555,6 +571,12 @@ impl Error {
                 format!("stop process {pid} first, or use another directory with   --data DIR")
             }
             Self::UnsupportedFormat { .. } => "open it with the version that wrote it".into(),
+            Self::AddressInUse { .. } => {
+                "stop what listens there, or use another port with   --listen HOST:PORT".into()
+            }
+            Self::ExposedListener { .. } => {
+                "listen on 127.0.0.1, or say that this is what you want with   --insecure-listen".into()
+            }
             Self::DiskFull { .. } => "make room on the disk, then send again; nothing acknowledged was lost".into(),
             Self::Corrupt { offset, .. } => format!(
                 "records before offset {offset} are intact and readable; see the rest with   tw doctor   and restore the file from a copy, or see what a repair would lose with   tw repair TOPIC"

@@ -254,8 +254,11 @@ impl ErrorCode {
                 Self::KafkaStorageError
             }
             Error::Closed => Self::BrokerNotAvailable,
-            // These end an attempt to open a log: no peer is there to be told.
-            Error::DirectoryInUse { .. } | Error::UnsupportedFormat { .. } => Self::UnknownServerError,
+            // These end an attempt to open a log, or to listen: no peer is there to be told.
+            Error::DirectoryInUse { .. }
+            | Error::UnsupportedFormat { .. }
+            | Error::AddressInUse { .. }
+            | Error::ExposedListener { .. } => Self::UnknownServerError,
         }
     }
 

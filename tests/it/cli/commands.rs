@@ -192,6 +192,7 @@ fn help_fits_a_screen() {
         "",
         "demo",
         "topic",
+        "start",
         "topic create",
         "topic list",
         "topic describe",

@@ -9,6 +9,8 @@ mod interrupted;
 mod load;
 #[cfg(feature = "sql")]
 mod sql;
+#[cfg(feature = "server")]
+mod start;
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;

@@ -58,7 +58,7 @@ const SHELLS: &[(&str, &[&str])] = &[
     ("std::fs", &["log-core/src/env/real_disk.rs", "src/"]),
     // An address is a value like others; a socket is not.
     ("std::net::IpAddr", &["log-core/src/types/"]),
-    ("std::net", &[]),
+    ("std::net", &["log-core/src/broker/server/", "src/"]),
     ("std::thread", &["log-core/src/shard/driver.rs", "log-core/src/broker/", "streams/src/runtime/", "src/"]),
     // Its id, so that two runs do not take each other's names.
     ("std::process", &["log-core/src/env/", "log-core/src/broker/", "log-core/src/client/", "src/"]),

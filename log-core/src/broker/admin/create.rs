@@ -61,7 +61,6 @@ impl Broker {
     }
 
     /// The topic that a client asks for, made if it is missing and the broker is told to (`auto.create.topics.enable`).
-    #[expect(dead_code, reason = "for the server")]
     pub(in crate::broker) async fn ensure_for_client(&self, name: &TopicName) -> Result<Arc<Topic>> {
         let found = self.topic(name);
         if found.is_ok() || !self.broker_settings().parsed("auto.create.topics.enable").unwrap_or(true) {

@@ -1,0 +1,199 @@
+//! One connection: requests are read ahead, carried out in order, and answered in order.
+//!
+//! ```text
+//!   receive ──[READ_AHEAD]──▶ work ──[READ_AHEAD]──▶ send
+//!   frames, within limits     one request at a time,   all that is ready with one system call
+//!                             but appends together
+//! ```
+//! The three are one task. As with Kafka a request begins when the one before it has been answered, so what it sees is
+//! what the requests before it did. Appends are the exception: their places in the logs are decided when they are
+//! submitted, which is in order, and then they wait together for one sync. An append inside a transaction may have to
+//! wait before it is submitted, so it goes alone.
+//!
+//! When the peer is gone, what it had sent is carried out, but nothing waits for others on its behalf any more. When the
+//! server shuts down, no more is read, and what was read is answered.
+
+use super::context::Context;
+use super::dispatch::{self, Call};
+use super::ended::Ended;
+use super::frame::{self, Outbox, Received};
+use crate::wire::Frame;
+use futures::future::{BoxFuture, FutureExt as _, ready};
+use futures::stream::{FuturesOrdered, StreamExt as _};
+use std::future::pending;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+
+/// Requests of a connection that are read and not answered.
+const READ_AHEAD: usize = 32;
+
+/// What a request came to: a response, if it wants one, and the room that it takes until that is sent.
+type Answer = (Result<Option<Frame>, Ended>, OwnedSemaphorePermit);
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(
+    context: &Context,
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+) -> Ended {
+    let (received, to_do) = mpsc::channel(READ_AHEAD);
+    let (answered, to_send) = mpsc::channel(READ_AHEAD);
+    let gone = watch::Sender::new(false);
+    let unanswered = AtomicUsize::new(0);
+    let receiving = async {
+        let ended = tokio::select! {
+            ended = receive_all(context, &mut reader, &received, &unanswered) => ended,
+            () = context.stopping() => Ended::Stopped,
+        };
+        if !matches!(ended, Ended::Stopped) {
+            gone.send_replace(true);
+        }
+        // With this the others come to an end too.
+        drop(received);
+        ended
+    };
+    let serving = async {
+        tokio::try_join!(
+            work_all(context, to_do, answered, gone.subscribe()),
+            send_all(context, to_send, &mut writer, &unanswered)
+        )
+    };
+    let mut serving = pin!(serving);
+    tokio::select! {
+        biased;
+        ended = receiving => match serving.await {
+            Err(worse) if ended.is_usual() => worse,
+            _ => ended,
+        },
+        served = &mut serving => served.err().unwrap_or(Ended::ByPeer),
+    }
+}
+
+/// Receives requests until there are no more.
+async fn receive_all(
+    context: &Context,
+    reader: &mut (impl AsyncRead + Unpin),
+    received: &mpsc::Sender<Received>,
+    unanswered: &AtomicUsize,
+) -> Ended {
+    let limits = &context.shared.config.limits;
+    let mut silence = limits.handshake;
+    loop {
+        let length = match frame::receive_length(reader, limits, limits.frame_bytes_max, silence).await {
+            Ok(length) => length,
+            // It waits for us.
+            Err(Ended::Silent) if unanswered.load(Ordering::Relaxed) > 0 => continue,
+            Err(ended) => return ended,
+        };
+        silence = limits.idle;
+        match frame::receive(reader, limits, &context.shared.memory, length).await {
+            Ok(request) => {
+                unanswered.fetch_add(1, Ordering::Relaxed);
+                if received.send(request).await.is_err() {
+                    // Whoever does not take them any more says why.
+                    return pending().await;
+                }
+            }
+            Err(ended) => return ended,
+        }
+    }
+}
+
+/// Carries requests out until there are no more.
+async fn work_all(
+    context: &Context,
+    mut to_do: mpsc::Receiver<Received>,
+    answered: mpsc::Sender<Answer>,
+    gone: watch::Receiver<bool>,
+) -> Result<(), Ended> {
+    let mut appends: FuturesOrdered<BoxFuture<'_, Answer>> = FuturesOrdered::new();
+    loop {
+        let received = tokio::select! {
+            biased;
+            Some(answer) = appends.next() => {
+                deliver(&answered, answer).await?;
+                continue;
+            }
+            received = to_do.recv() => received,
+        };
+        let Some(Received { content, room }) = received else { break };
+        let call = dispatch::read(content)?;
+        if call.is_append() {
+            let mut append = async move { (dispatch::answer(context, call).await, room) }.boxed();
+            // It is submitted now, before any that follows.
+            match futures::poll!(&mut append) {
+                Poll::Ready(answer) => appends.push_back(ready(answer).boxed()),
+                Poll::Pending => appends.push_back(append),
+            }
+            continue;
+        }
+        while let Some(answer) = appends.next().await {
+            deliver(&answered, answer).await?;
+        }
+        deliver(&answered, (alone(context, call, gone.clone()).await, room)).await?;
+    }
+    while let Some(answer) = appends.next().await {
+        deliver(&answered, answer).await?;
+    }
+    Ok(())
+}
+
+/// Carries out one request, unless it waits for others and nobody waits for it.
+async fn alone(context: &Context, call: Call, mut gone: watch::Receiver<bool>) -> Result<Option<Frame>, Ended> {
+    if !call.waits_for_others() {
+        return dispatch::answer(context, call).await;
+    }
+    tokio::select! {
+        answer = dispatch::answer(context, call) => answer,
+        _ = gone.wait_for(|gone| *gone) => Ok(None),
+    }
+}
+
+async fn deliver(answered: &mpsc::Sender<Answer>, answer: Answer) -> Result<(), Ended> {
+    let is_last = answer.0.is_err();
+    // Whoever does not take it any more says why.
+    let sent = answered.send(answer).await;
+    if is_last || sent.is_err() { pending().await } else { Ok(()) }
+}
+
+/// Sends responses until there are no more, or one says that the connection ends.
+async fn send_all(
+    context: &Context,
+    mut to_send: mpsc::Receiver<Answer>,
+    writer: &mut (impl AsyncWrite + Unpin),
+    unanswered: &AtomicUsize,
+) -> Result<(), Ended> {
+    let limits = &context.shared.config.limits;
+    let mut outbox = Outbox::default();
+    while let Some(mut answer) = to_send.recv().await {
+        let mut ended = None;
+        let mut count = 0;
+        loop {
+            count += 1;
+            match answer {
+                (Ok(Some(frame)), room) => outbox.push(frame, room),
+                (Ok(None), _) => {}
+                (Err(why), _) => {
+                    ended = Some(why);
+                    break;
+                }
+            }
+            if outbox.is_full() {
+                break;
+            }
+            match to_send.try_recv() {
+                Ok(next) => answer = next,
+                Err(_) => break,
+            }
+        }
+        outbox.send(writer, limits).await?;
+        unanswered.fetch_sub(count, Ordering::Relaxed);
+        if let Some(why) = ended {
+            return Err(why);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What a handler knows of the connection and the server that a request came to.
+
+use super::config::ServerConfig;
+use crate::access::{Principal, Request};
+use crate::broker::Broker;
+use crate::types::{AclOperation, CLUSTER_NAME, ResourceType};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+
+/// What the connections of a server share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) broker: Arc<Broker>,
+    pub(super) config: ServerConfig,
+    /// Memory for requests, in bytes.
+    pub(super) memory: Arc<Semaphore>,
+    /// Whether the server shuts down.
+    pub(super) stopping: watch::Sender<bool>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) shared: Arc<Shared>,
+    pub(super) peer: SocketAddr,
+    /// Its address alone, which entries of access control go by.
+    pub(super) peer_host: String,
+    /// Where the broker is, as this peer is told.
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) principal: Principal,
+}
+
+/// What is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resource<'a> {
+    Topic(&'a str),
+    Cluster,
+}
+
+impl<'a> Resource<'a> {
+    const fn kind(self) -> ResourceType {
+        match self {
+            Self::Topic(_) => ResourceType::Topic,
+            Self::Cluster => ResourceType::Cluster,
+        }
+    }
+
+    const fn name(self) -> &'a str {
+        match self {
+            Self::Topic(name) => name,
+            Self::Cluster => CLUSTER_NAME,
+        }
+    }
+
+    /// What can be done to it, as Kafka lists it to clients.
+    const fn operations(self) -> &'static [AclOperation] {
+        use AclOperation::{
+            Alter, AlterConfigs, ClusterAction, Create, Delete, Describe, DescribeConfigs, IdempotentWrite, Read, Write,
+        };
+        match self {
+            Self::Topic(_) => &[Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs],
+            Self::Cluster => &[Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite],
+        }
+    }
+}
+
+impl Context {
+    pub(super) fn broker(&self) -> &Broker {
+        &self.shared.broker
+    }
+
+    /// Whether the peer may do this. Every handler asks.
+    pub(super) fn may(&self, operation: AclOperation, resource: Resource<'_>) -> bool {
+        let (resource_type, resource) = (resource.kind(), resource.name());
+        let request = Request { principal: &self.principal, host: &self.peer_host, operation, resource_type, resource };
+        self.broker().authorize(&request).is_ok()
+    }
+
+    /// What the peer may do to a resource: a bit for each operation (KIP-430).
+    pub(super) fn operations(&self, resource: Resource<'_>) -> i32 {
+        let allowed = resource.operations().iter().filter(|operation| self.may(**operation, resource));
+        allowed.fold(0, |bits, operation| bits | 1 << operation.code())
+    }
+
+    /// Returns when the server shuts down.
+    pub(super) async fn stopping(&self) {
+        // The sender is in `shared`, so this cannot fail.
+        let _ = self.shared.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+}

@@ -1,0 +1,118 @@
+//! From the bytes of a request to its handler, and from its response to bytes.
+//!
+//! What is served is one list, which ApiVersions tells too. A request for anything else ends the connection, as with
+//! Kafka: nobody sends it who has asked. The one exception is ApiVersions itself: a client that is newer than the broker
+//! asks in a version that is not known, gets the list in version 0 with error 35, and asks again (KIP-511).
+
+use super::context::Context;
+use super::ended::Ended;
+use super::handlers;
+use crate::types::Error;
+use crate::wire::{ApiKey, Frame, Reader, Request, RequestHeader, Response, Version};
+use bytes::Bytes;
+
+/// The APIs that are served.
+pub(super) const SERVED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DeleteRecords,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::CreatePartitions,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
+];
+
+/// A request that was understood.
+#[derive(Debug)]
+pub(super) struct Call {
+    correlation_id: i32,
+    version: Version,
+    /// `None` for an ApiVersions of a version that is not spoken.
+    request: Option<Request>,
+}
+
+impl Call {
+    /// Whether it appends, and does so in its place as soon as it is begun.
+    pub(super) fn is_append(&self) -> bool {
+        matches!(&self.request, Some(Request::Produce(request)) if request.transactional_id.is_none())
+    }
+
+    /// Whether it may wait until somebody else does something.
+    pub(super) fn waits_for_others(&self) -> bool {
+        matches!(&self.request, Some(Request::Fetch(_) | Request::JoinGroup(_) | Request::SyncGroup(_)))
+    }
+}
+
+/// Reads the content of a frame.
+pub(super) fn read(content: Bytes) -> Result<Call, Ended> {
+    let mut reader = Reader::new(content);
+    let header = RequestHeader::read(&mut reader).map_err(Ended::NotUnderstood)?;
+    let RequestHeader { key, version_number, correlation_id, .. } = header;
+    let version = header.version().filter(|_| SERVED.contains(&key));
+    let Some(version) = version else {
+        if key == ApiKey::ApiVersions {
+            let version = key.version(0).expect("it is spoken");
+            return Ok(Call { correlation_id, version, request: None });
+        }
+        let why = format!("{key} version {version_number} is not served here");
+        return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
+    };
+    let request = Request::read(key, version, reader).map_err(Ended::NotUnderstood)?;
+    tracing::trace!(correlation_id, version = version_number, %request, "received");
+    Ok(Call { correlation_id, version, request: Some(request) })
+}
+
+/// Carries out a request. `None` if it wants no response.
+pub(super) async fn answer(context: &Context, call: Call) -> Result<Option<Frame>, Ended> {
+    let Call { correlation_id, version, request } = call;
+    let Some(response) = handle(context, request, version).await? else { return Ok(None) };
+    tracing::trace!(correlation_id, %response, "answering");
+    response.to_frame(version, correlation_id).map(Some).map_err(Ended::NotUnderstood)
+}
+
+async fn handle(context: &Context, request: Option<Request>, version: Version) -> Result<Option<Response>, Ended> {
+    let Some(request) = request else {
+        return Ok(Some(Response::ApiVersions(handlers::versions::not_spoken())));
+    };
+    Ok(Some(match request {
+        Request::Produce(request) => return handlers::produce::produce(context, request, version).await,
+        Request::Fetch(request) => Response::Fetch(handlers::fetch::fetch(context, request, version).await),
+        Request::ListOffsets(request) => {
+            Response::ListOffsets(handlers::offsets::list_offsets(context, request, version).await)
+        }
+        Request::Metadata(request) => Response::Metadata(handlers::metadata::metadata(context, request, version).await),
+        Request::ApiVersions(request) => {
+            Response::ApiVersions(handlers::versions::api_versions(context, &request, version))
+        }
+        Request::CreateTopics(request) => {
+            Response::CreateTopics(handlers::topics::create_topics(context, request).await)
+        }
+        Request::DeleteTopics(request) => {
+            Response::DeleteTopics(handlers::topics::delete_topics(context, request, version).await)
+        }
+        Request::CreatePartitions(request) => {
+            Response::CreatePartitions(handlers::topics::create_partitions(context, request).await)
+        }
+        Request::DeleteRecords(request) => {
+            Response::DeleteRecords(handlers::records::delete_records(context, request).await)
+        }
+        Request::OffsetForLeaderEpoch(request) => {
+            Response::OffsetForLeaderEpoch(handlers::offsets::offset_for_leader_epoch(context, request))
+        }
+        Request::DescribeCluster(request) => {
+            Response::DescribeCluster(handlers::metadata::describe_cluster(context, &request).await)
+        }
+        Request::DescribeTopicPartitions(request) => {
+            Response::DescribeTopicPartitions(handlers::metadata::describe_topic_partitions(context, request))
+        }
+        other => {
+            let why = format!("{} is not served here", other.key());
+            return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
+        }
+    }))
+}

@@ -1,0 +1,65 @@
+//! One file for each area of Kafka's APIs: a request of the wire becomes calls of the broker, and what they return a
+//! response of the wire. Nothing is decided here but what the version of a request decides.
+
+pub(super) mod fetch;
+pub(super) mod metadata;
+pub(super) mod offsets;
+pub(super) mod produce;
+pub(super) mod records;
+pub(super) mod topics;
+pub(super) mod versions;
+
+use super::context::{Context, Resource};
+use crate::broker::partition::Partition;
+use crate::broker::topics::Topic;
+use crate::types::{AclOperation, TopicId, TopicName, TopicPartition};
+use crate::wire::{ErrorCode, Str, Version};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The topic that a request names: by id where its version does so, else by name; if the peer may do that to it.
+fn topic(context: &Context, name: &str, id: Option<Uuid>, operation: AclOperation) -> Result<Arc<Topic>, ErrorCode> {
+    let broker = context.broker();
+    let topic = match id {
+        Some(id) => broker.topic_by_id(TopicId(id)).map_err(|error| ErrorCode::of(&error))?,
+        None => {
+            if !context.may(operation, Resource::Topic(name)) {
+                return Err(ErrorCode::TopicAuthorizationFailed);
+            }
+            let name = TopicName::new(name).map_err(|error| ErrorCode::of(&error))?;
+            broker.topic(&name).map_err(|error| ErrorCode::of(&error))?
+        }
+    };
+    // Who may not know of a topic does not learn its name by its id.
+    match id.is_none() || context.may(operation, Resource::Topic(topic.name.as_str())) {
+        true => Ok(topic),
+        false => Err(ErrorCode::UnknownTopicId),
+    }
+}
+
+/// Its partition of a number, and its name. A leader epoch (-1 is none) that is not the partition's is refused.
+fn partition(topic: &Topic, index: i32, epoch: i32) -> Result<(TopicPartition, &Arc<Partition>), ErrorCode> {
+    let index = u32::try_from(index).map_err(|_| ErrorCode::UnknownTopicOrPartition)?;
+    let partition = topic.partition(index).map_err(|error| ErrorCode::of(&error))?;
+    match epoch {
+        epoch if epoch < 0 || epoch == partition.leader_epoch() => {
+            Ok((TopicPartition::new(topic.name.clone(), index), partition))
+        }
+        epoch if epoch < partition.leader_epoch() => Err(ErrorCode::FencedLeaderEpoch),
+        _ => Err(ErrorCode::UnknownLeaderEpoch),
+    }
+}
+
+/// The id, in the versions that name topics by it.
+fn id_from(version: Version, first: i16, id: Uuid) -> Option<Uuid> {
+    (version.number >= first).then_some(id)
+}
+
+fn text(text: impl ToString) -> Option<Str> {
+    Some(text.to_string().into())
+}
+
+/// The partitions of a topic with their numbers.
+fn partition_indexes(topic: &Topic) -> impl Iterator<Item = (i32, &Arc<Partition>)> {
+    (0..).zip(&topic.partitions)
+}

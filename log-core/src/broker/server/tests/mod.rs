@@ -1,0 +1,155 @@
+//! The server over loopback sockets, with a client that is no more than the wire: it encodes, sends, receives, decodes.
+
+use super::{ListenerConfig, Server, ServerConfig, ServerLimits};
+use crate::broker::Broker;
+use crate::env::{Clock, SimDisk};
+use crate::record::{BatchBuilder, Compression, Record};
+use crate::types::Timestamp;
+use crate::wire::create_topics::CreatableTopic;
+use crate::wire::{ApiKey, CreateTopicsRequest, ProduceRequest, Request, Response};
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+mod connections;
+mod reading;
+mod topics;
+mod versions;
+mod writing;
+
+/// A server on a simulated disk.
+struct Served {
+    server: Server,
+    broker: Arc<Broker>,
+}
+
+impl Served {
+    async fn start() -> Self {
+        Self::with(ServerLimits::default()).await
+    }
+
+    async fn with(limits: ServerLimits) -> Self {
+        let config = ServerConfig { limits, ..config() };
+        let settings = [("num.partitions".to_owned(), "2".to_owned())].into();
+        let broker = Broker::open_with(Arc::new(SimDisk::default()), Clock::real(), Path::new("/data"), settings);
+        let broker = broker.unwrap();
+        let server = Server::start(broker.clone(), config).await.unwrap();
+        Self { server, broker }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.addresses()[0]
+    }
+
+    async fn client(&self) -> Client {
+        Client { stream: TcpStream::connect(self.address()).await.unwrap(), next_id: 0 }
+    }
+
+    /// A client, and a topic of so many partitions.
+    async fn with_topic(&self, name: &str, partitions: i32) -> Client {
+        let mut client = self.client().await;
+        let topic = CreatableTopic {
+            name: name.into(),
+            num_partitions: partitions,
+            replication_factor: -1,
+            ..Default::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+        let Response::CreateTopics(created) = client.ask(Request::CreateTopics(request), 7).await else { panic!() };
+        assert_eq!(created.topics[0].error_code, 0, "{created:?}");
+        client
+    }
+}
+
+fn config() -> ServerConfig {
+    let listener = ListenerConfig::plaintext("127.0.0.1:0".parse().unwrap());
+    ServerConfig { listeners: vec![listener], ..ServerConfig::default() }
+}
+
+/// A connection.
+struct Client {
+    stream: TcpStream,
+    next_id: i32,
+}
+
+impl Client {
+    /// Sends a request; its correlation id.
+    async fn send(&mut self, request: &Request, version: i16) -> i32 {
+        let version = request.key().version(version).expect("a version that is spoken");
+        let id = self.next_id;
+        self.next_id += 1;
+        let frame = request.to_frame(version, id, Some("test")).unwrap();
+        self.raw(&frame.into_pieces().concat()).await;
+        id
+    }
+
+    async fn raw(&mut self, bytes: &[u8]) {
+        // The server may have closed it already, which the test will see when it reads.
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// The content of the next frame; `None` if the connection has ended.
+    async fn frame(&mut self) -> Option<Bytes> {
+        let length = self.stream.read_u32().await.ok()?;
+        let mut content = vec![0; length as usize];
+        self.stream.read_exact(&mut content).await.ok()?;
+        Some(content.into())
+    }
+
+    /// The next response, which has to be that to the request `id`.
+    async fn receive(&mut self, key: ApiKey, version: i16, id: i32) -> Response {
+        let frame = self.frame().await.expect("a response");
+        let (of, response) = Response::read(key, key.version(version).unwrap(), frame).unwrap();
+        assert_eq!(of, id, "{response}");
+        response
+    }
+
+    async fn ask(&mut self, request: Request, version: i16) -> Response {
+        let key = request.key();
+        let id = self.send(&request, version).await;
+        self.receive(key, version, id).await
+    }
+
+    /// Whether the server closes the connection without a word.
+    async fn is_closed(&mut self) -> bool {
+        let closed = async { self.frame().await.is_none() };
+        tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap_or(false)
+    }
+}
+
+/// A batch with these values, at timestamps 1000, 1001, ….
+fn batch_of(values: &[&str], compression: Compression) -> Bytes {
+    let mut batch = BatchBuilder::new(compression);
+    for (value, timestamp) in values.iter().zip(1000..) {
+        let value = Some(Bytes::from((*value).to_owned()));
+        batch.push(&Record { key: None, value, timestamp: Timestamp(timestamp), headers: Vec::new() });
+    }
+    batch.finish()
+}
+
+fn batch(values: &[&str]) -> Bytes {
+    batch_of(values, Compression::None)
+}
+
+/// A request that asks for nothing in particular.
+fn empty(key: ApiKey) -> Request {
+    match key {
+        ApiKey::Produce => Request::Produce(ProduceRequest { acks: 1, ..Default::default() }),
+        ApiKey::Fetch => Request::Fetch(Default::default()),
+        ApiKey::ListOffsets => Request::ListOffsets(Default::default()),
+        ApiKey::Metadata => Request::Metadata(Default::default()),
+        ApiKey::ApiVersions => Request::ApiVersions(Default::default()),
+        ApiKey::CreateTopics => Request::CreateTopics(Default::default()),
+        ApiKey::DeleteTopics => Request::DeleteTopics(Default::default()),
+        ApiKey::DeleteRecords => Request::DeleteRecords(Default::default()),
+        ApiKey::OffsetForLeaderEpoch => Request::OffsetForLeaderEpoch(Default::default()),
+        ApiKey::CreatePartitions => Request::CreatePartitions(Default::default()),
+        ApiKey::DescribeCluster => Request::DescribeCluster(Default::default()),
+        ApiKey::DescribeTopicPartitions => Request::DescribeTopicPartitions(Default::default()),
+        other => panic!("{other} is served, so it has a place here"),
+    }
+}
