@@ -5,7 +5,7 @@
 //!                  └─▶ tailwater.public.<topic> ─▶ TopicTable, made when it is first named
 //! ```
 //! All tables of a statement come from its [`Cut`], so every scan in it, a self-join's two included, ends at the same
-//! offsets, whatever is appended meanwhile. Topics that begin with `__` are not listed and can be named.
+//! offsets, whatever is appended meanwhile. Topics of the system are not listed and can be named.
 
 use crate::error::{Error, KnownTable, quoted};
 use crate::schema::{Origin, SAMPLE_RECORDS, ValueSchema, value_schema};

@@ -114,7 +114,7 @@ impl SqlSession {
         Ok(DataFrame::new(state, plan).execute_stream().await?)
     }
 
-    /// The topics, by name, with their readable records; those that begin with `__` are left out.
+    /// The topics, by name, with their readable records; those of the system are left out.
     pub async fn tables(&self) -> Result<Vec<TableInfo>> {
         let cut = Cut::take(&self.log, Arc::clone(&self.schemas)).await?;
         let tables = cut.listed().map(|topic| TableInfo {

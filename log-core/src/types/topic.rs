@@ -6,6 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// The topics of the system, in order. Kafka's rule: other names may begin with `__` too, and do (`__debezium-heartbeat`).
+const INTERNAL: &[&str] =
+    &["__consumer_offsets", "__metadata", "__share_group_state", "__share_state", "__transaction_state"];
+
 /// A partition's number within its topic, from 0.
 pub type PartitionIndex = u32;
 
@@ -40,7 +44,7 @@ impl TopicName {
 
     /// Whether the topic belongs to the system (`__consumer_offsets`); users may read it, not write it.
     pub fn is_internal(&self) -> bool {
-        self.0.starts_with("__")
+        INTERNAL.binary_search(&&*self.0).is_ok()
     }
 }
 
@@ -160,6 +164,16 @@ mod tests {
         }
         for bad in ["", ".", "..", "a/b", "naïve", "a b", "x\n", &"x".repeat(250)] {
             assert!(TopicName::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_systems_own_topics_are_internal() {
+        for name in INTERNAL {
+            assert!(TopicName::new(name).unwrap().is_internal(), "{name}");
+        }
+        for name in ["__debezium-heartbeat", "__test_produce", "__", "consumer_offsets", "__consumer_offsets2"] {
+            assert!(!TopicName::new(name).unwrap().is_internal(), "{name}");
         }
     }
 }

@@ -34,13 +34,12 @@ macro_rules! messages {
                 }
             }
 
-            /// Reads the rest of a frame, after its header.
+            /// Reads the rest of a frame, after its header. Bytes behind the message are left alone, as Kafka does:
+            /// librdkafka leaves three of an array's length behind when it asks for all topics (Metadata from v9).
             pub(crate) fn read(key: ApiKey, version: Version, mut reader: Reader) -> Result<Self> {
-                let request = match key {
+                Ok(match key {
                     $( ApiKey::$name => Self::$name(Message::read(&mut reader, version)?), )+
-                };
-                reader.finish()?;
-                Ok(request)
+                })
             }
 
             fn write(&self, writer: &mut Writer, version: Version) {

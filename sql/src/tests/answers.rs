@@ -89,10 +89,10 @@ async fn one_and_eight_partitions_and_streams_give_the_same_answers() {
 #[tokio::test]
 async fn tables_are_listed_and_described_by_statements_too() {
     let log = airports(1);
-    log.topic("__offsets", 1, None);
+    log.topic("__consumer_offsets", 1, None);
     let session = session(&log);
     assert_eq!(rows(&session, "SHOW TABLES").await, ["empty", "flights", "planes", "word-counts"]);
-    assert_eq!(rows(&session, "SELECT count(*) FROM __offsets").await, ["0"]);
+    assert_eq!(rows(&session, "SELECT count(*) FROM __consumer_offsets").await, ["0"]);
     assert_eq!(rows(&session, "DESCRIBE planes").await[0], "tail|Utf8|YES");
     assert_eq!(rows(&session, "SHOW COLUMNS FROM \"word-counts\"").await.len(), 6);
     let tables = session.tables().await.unwrap();

@@ -105,7 +105,7 @@ impl Broker {
         let image = self.image.read();
         let name = TopicName::new(&topic.name)?;
         if name.is_internal() && !internal {
-            let why = format!("`{name}` would belong to the system; names of users do not begin with __");
+            let why = format!("`{name}` is the name of a topic of the system");
             return Err(Error::InvalidRequest { why });
         }
         if image.topic_id(&name).is_some() {

@@ -46,7 +46,7 @@ async fn topics_are_created_as_kafka_creates_them() {
     let sim = Sim::new();
     let (broker, _log) = sim.broker();
     set(&broker, ConfigResource::Broker(None), &[("num.partitions", "4")]).await.unwrap();
-    let mut topics = vec![new_topic("a.b"), new_topic("a_b"), new_topic("no/path"), new_topic("__mine")];
+    let mut topics = vec![new_topic("a.b"), new_topic("a_b"), new_topic("no/path"), new_topic("__metadata")];
     topics.push(NewTopic { partitions: Some(0), ..new_topic("none") });
     topics.push(NewTopic { partitions: Some(2), replication_factor: Some(1), ..new_topic("two") });
     topics.push(NewTopic { replication_factor: Some(3), ..new_topic("copies") });

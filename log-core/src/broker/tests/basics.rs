@@ -105,7 +105,7 @@ async fn bad_requests_say_what_is_wrong() {
     assert!(matches!(admin.describe_topic("other").await, Err(Error::UnknownTopic { did_you_mean: None, .. })));
     assert_eq!(code(admin.describe_topic("a b").await.unwrap_err()), "TW0101");
     assert_eq!(code(admin.create_topic(TopicSpec::new("flights", 1).unwrap()).await.unwrap_err()), "TW0103");
-    assert_eq!(code(admin.create_topic(TopicSpec::new("__mine", 1).unwrap()).await.unwrap_err()), "TW0107");
+    assert_eq!(code(admin.create_topic(TopicSpec::new("__metadata", 1).unwrap()).await.unwrap_err()), "TW0107");
     assert_eq!(code(admin.delete_topic("nothing").await.unwrap_err()), "TW0102");
     assert_eq!(code(admin.describe_group("nobody").await.unwrap_err()), "TW0109");
     let producer = log.producer().build();

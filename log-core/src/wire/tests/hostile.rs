@@ -37,6 +37,15 @@ fn a_message_that_is_followed_by_more_is_refused() {
     }
 }
 
+/// As librdkafka asks for all topics.
+#[test]
+fn a_request_may_be_followed_by_more() {
+    let version = ApiKey::Metadata.version(12).unwrap();
+    let reader = Reader::new(Bytes::from_static(&[0, 0, 0, 0, 1, 0, 0]));
+    let request = api::MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() };
+    assert_eq!(Request::read(ApiKey::Metadata, version, reader).unwrap(), Request::Metadata(request));
+}
+
 #[test]
 fn changed_bytes_are_read_within_the_budget_or_refused() {
     for codec in codecs() {
