@@ -33,7 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "broker",
         &[
             "types", "record", "codec", "env", "service", "storage", "shard", "group", "share", "txn", "access",
-            "config",
+            "config", "wire",
         ],
     ),
     // The one place that puts a broker behind the client's handle.
@@ -57,7 +57,7 @@ const SHELLS: &[(&str, &[&str])] = &[
     ),
     ("std::fs", &["log-core/src/env/real_disk.rs", "src/"]),
     // An address is a value like others; a socket is not.
-    ("std::net::IpAddr", &["log-core/src/types/"]),
+    ("std::net::IpAddr", &["log-core/src/types/", "log-core/src/broker/server/"]),
     ("std::net", &["log-core/src/broker/server/", "src/"]),
     ("std::thread", &["log-core/src/shard/driver.rs", "log-core/src/broker/", "streams/src/runtime/", "src/"]),
     // Its id, so that two runs do not take each other's names.
