@@ -48,10 +48,10 @@ async fn metadata_tells_brokers_and_topics_in_every_version() {
 async fn a_topic_that_is_asked_for_comes_to_be_if_it_may() {
     let served = Served::start().await;
     let mut client = served.client().await;
-    let told = metadata(&mut client, Some(&["new", "a/b", "__mine"]), false, 12).await;
+    let told = metadata(&mut client, Some(&["new", "a/b", "__metadata"]), false, 12).await;
     assert!(is(&told.topics[0], ErrorCode::UnknownTopicOrPartition));
     assert!(is(&told.topics[1], ErrorCode::InvalidTopicException));
-    let told = metadata(&mut client, Some(&["new", "a/b", "__mine"]), true, 12).await;
+    let told = metadata(&mut client, Some(&["new", "a/b", "__metadata"]), true, 12).await;
     assert!(is(&told.topics[0], ErrorCode::None) && told.topics[0].partitions.len() == 2, "as num.partitions says");
     assert!(is(&told.topics[1], ErrorCode::InvalidTopicException));
     assert!(!is(&told.topics[2], ErrorCode::None));
