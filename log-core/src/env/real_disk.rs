@@ -123,7 +123,8 @@ impl Disk for RealDisk {
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         self.handle_of(path.parent().unwrap_or(path))?;
         file.set_len(0)?;
-        file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
+        // Only a courtesy: on a full disk the log has to open without it.
+        let _ = file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0);
         Ok(Arc::new(RealFile { file, is_lock: true }))
     }
 }
