@@ -42,7 +42,7 @@ pub trait Service: Send + Sync + std::fmt::Debug + 'static {
     fn describe_producers(&self, request: DescribeProducers) -> BoxFuture<'_, Result<Vec<ProducerState>>>;
 
     // Transactions, in `transactions.rs`.
-    /// Starts a producer. Durable when it returns. [`Error::ConcurrentTransactions`](crate::Error::ConcurrentTransactions)
+    /// Starts a producer. Durable when it returns. [`Error::ConcurrentTransactions`]
     /// while what its transactional id had open is being ended: ask again.
     fn init_producer_id(&self, request: InitProducerId) -> BoxFuture<'_, Result<ProducerIdentity>>;
     /// Adds partitions to a transaction, or says whether they are in it. Each succeeds or fails by itself, in order.
