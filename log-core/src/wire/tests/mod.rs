@@ -2,6 +2,7 @@
 
 mod framing;
 mod hostile;
+#[cfg(feature = "oracle")]
 mod oracle;
 
 use super::api::{self, ApiKey, each_api};
@@ -19,6 +20,7 @@ struct Codec {
     /// Reads bytes and writes what was read again; with the bytes that reading has allocated.
     again: fn(Bytes, Version) -> Result<(Bytes, usize)>,
     /// The same with the other implementation; `None` where it does not know the version.
+    #[cfg(feature = "oracle")]
     theirs: fn(Bytes, Version) -> Option<Bytes>,
 }
 
@@ -58,6 +60,7 @@ macro_rules! codecs {
                         version,
                         random: random::<api::$request>,
                         again: again::<api::$request>,
+                        #[cfg(feature = "oracle")]
                         theirs: codecs!(@theirs $request),
                     });
                     codecs.push(Codec {
@@ -65,6 +68,7 @@ macro_rules! codecs {
                         version,
                         random: random::<api::$response>,
                         again: again::<api::$response>,
+                        #[cfg(feature = "oracle")]
                         theirs: codecs!(@theirs $response),
                     });
                 }
@@ -76,6 +80,7 @@ macro_rules! codecs {
                     version,
                     random: random::<ConsumerProtocolSubscription>,
                     again: again::<ConsumerProtocolSubscription>,
+                    #[cfg(feature = "oracle")]
                     theirs: oracle::theirs::<kafka_protocol::messages::ConsumerProtocolSubscription>,
                 });
                 codecs.push(Codec {
@@ -83,6 +88,7 @@ macro_rules! codecs {
                     version,
                     random: random::<ConsumerProtocolAssignment>,
                     again: again::<ConsumerProtocolAssignment>,
+                    #[cfg(feature = "oracle")]
                     theirs: oracle::theirs::<kafka_protocol::messages::ConsumerProtocolAssignment>,
                 });
             }
