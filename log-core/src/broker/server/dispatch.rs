@@ -17,13 +17,22 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::FindCoordinator,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
     ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::WriteTxnMarkers,
     ApiKey::CreatePartitions,
     ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
     ApiKey::DescribeTopicPartitions,
 ];
 
@@ -109,6 +118,31 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
         }
         Request::DescribeTopicPartitions(request) => {
             Response::DescribeTopicPartitions(handlers::metadata::describe_topic_partitions(context, request))
+        }
+        Request::InitProducerId(request) => {
+            Response::InitProducerId(handlers::producers::init_producer_id(context, request, version).await)
+        }
+        Request::FindCoordinator(request) => {
+            Response::FindCoordinator(handlers::producers::find_coordinator(context, request, version).await)
+        }
+        Request::DescribeProducers(request) => {
+            Response::DescribeProducers(handlers::producers::describe_producers(context, request).await)
+        }
+        Request::AddPartitionsToTxn(request) => {
+            Response::AddPartitionsToTxn(handlers::transactions::add_partitions(context, request, version).await)
+        }
+        Request::AddOffsetsToTxn(request) => {
+            Response::AddOffsetsToTxn(handlers::transactions::add_offsets(context, request, version).await)
+        }
+        Request::EndTxn(request) => Response::EndTxn(handlers::transactions::end(context, request, version).await),
+        Request::WriteTxnMarkers(request) => {
+            Response::WriteTxnMarkers(handlers::transactions::write_markers(context, request).await)
+        }
+        Request::DescribeTransactions(request) => {
+            Response::DescribeTransactions(handlers::transactions::describe(context, request).await)
+        }
+        Request::ListTransactions(request) => {
+            Response::ListTransactions(handlers::transactions::list(context, request).await)
         }
         other => {
             let why = format!("{} is not served here", other.key());

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 mod connections;
 mod reading;
 mod topics;
+mod transactions;
 mod versions;
 mod writing;
 
@@ -142,6 +143,15 @@ fn empty(key: ApiKey) -> Request {
         ApiKey::Fetch => Request::Fetch(Default::default()),
         ApiKey::ListOffsets => Request::ListOffsets(Default::default()),
         ApiKey::Metadata => Request::Metadata(Default::default()),
+        ApiKey::FindCoordinator => Request::FindCoordinator(Default::default()),
+        ApiKey::InitProducerId => Request::InitProducerId(Default::default()),
+        ApiKey::AddPartitionsToTxn => Request::AddPartitionsToTxn(Default::default()),
+        ApiKey::AddOffsetsToTxn => Request::AddOffsetsToTxn(Default::default()),
+        ApiKey::EndTxn => Request::EndTxn(Default::default()),
+        ApiKey::WriteTxnMarkers => Request::WriteTxnMarkers(Default::default()),
+        ApiKey::DescribeProducers => Request::DescribeProducers(Default::default()),
+        ApiKey::DescribeTransactions => Request::DescribeTransactions(Default::default()),
+        ApiKey::ListTransactions => Request::ListTransactions(Default::default()),
         ApiKey::ApiVersions => Request::ApiVersions(Default::default()),
         ApiKey::CreateTopics => Request::CreateTopics(Default::default()),
         ApiKey::DeleteTopics => Request::DeleteTopics(Default::default()),
