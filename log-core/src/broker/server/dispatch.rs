@@ -28,11 +28,34 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::AddOffsetsToTxn,
     ApiKey::EndTxn,
     ApiKey::WriteTxnMarkers,
+    ApiKey::DescribeAcls,
+    ApiKey::CreateAcls,
+    ApiKey::DeleteAcls,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::AlterReplicaLogDirs,
+    ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
+    ApiKey::CreateDelegationToken,
+    ApiKey::RenewDelegationToken,
+    ApiKey::ExpireDelegationToken,
+    ApiKey::DescribeDelegationToken,
+    ApiKey::ElectLeaders,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::AlterClientQuotas,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::AlterUserScramCredentials,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::UnregisterBroker,
     ApiKey::DescribeTransactions,
     ApiKey::ListTransactions,
+    ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
 
@@ -144,7 +167,59 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
         Request::ListTransactions(request) => {
             Response::ListTransactions(handlers::transactions::list(context, request).await)
         }
+        Request::DescribeConfigs(request) => {
+            Response::DescribeConfigs(handlers::configs::describe(context, request).await)
+        }
+        Request::AlterConfigs(request) => Response::AlterConfigs(handlers::configs::alter(context, request).await),
+        Request::IncrementalAlterConfigs(request) => {
+            Response::IncrementalAlterConfigs(handlers::configs::alter_incrementally(context, request).await)
+        }
+        Request::ListConfigResources(request) => {
+            Response::ListConfigResources(handlers::configs::list(context, request, version).await)
+        }
+        Request::DescribeAcls(request) => Response::DescribeAcls(handlers::acls::describe(context, request).await),
+        Request::CreateAcls(request) => Response::CreateAcls(handlers::acls::create(context, request).await),
+        Request::DeleteAcls(request) => Response::DeleteAcls(handlers::acls::delete(context, request).await),
+        Request::DescribeUserScramCredentials(request) => {
+            Response::DescribeUserScramCredentials(handlers::users::describe(context, request).await)
+        }
+        Request::AlterUserScramCredentials(request) => {
+            Response::AlterUserScramCredentials(handlers::users::alter(context, request).await)
+        }
+        Request::DescribeClientQuotas(request) => {
+            Response::DescribeClientQuotas(handlers::quotas::describe(context, request).await)
+        }
+        Request::AlterClientQuotas(request) => {
+            Response::AlterClientQuotas(handlers::quotas::alter(context, request).await)
+        }
+        Request::DescribeLogDirs(request) => {
+            Response::DescribeLogDirs(handlers::cluster::describe_log_dirs(context, request).await)
+        }
+        Request::AlterReplicaLogDirs(request) => {
+            Response::AlterReplicaLogDirs(handlers::cluster::alter_replica_log_dirs(context, request).await)
+        }
+        Request::ElectLeaders(request) => {
+            Response::ElectLeaders(handlers::cluster::elect_leaders(context, request).await)
+        }
+        Request::AlterPartitionReassignments(request) => {
+            Response::AlterPartitionReassignments(handlers::cluster::alter_reassignments(context, request).await)
+        }
+        Request::ListPartitionReassignments(_) => {
+            Response::ListPartitionReassignments(handlers::cluster::list_reassignments(context))
+        }
+        Request::DescribeQuorum(request) => {
+            Response::DescribeQuorum(handlers::cluster::describe_quorum(context, request))
+        }
+        Request::UpdateFeatures(request) => {
+            Response::UpdateFeatures(handlers::cluster::update_features(context, request, version).await)
+        }
+        Request::UnregisterBroker(request) => {
+            Response::UnregisterBroker(handlers::cluster::unregister_broker(context, &request))
+        }
         other => {
+            if let Some(response) = handlers::users::token(&other) {
+                return Ok(Some(response));
+            }
             let why = format!("{} is not served here", other.key());
             return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
         }

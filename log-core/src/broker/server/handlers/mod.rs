@@ -1,14 +1,19 @@
 //! One file for each area of Kafka's APIs: a request of the wire becomes calls of the broker, and what they return a
 //! response of the wire. Nothing is decided here but what the version of a request decides.
 
+pub(super) mod acls;
+pub(super) mod cluster;
+pub(super) mod configs;
 pub(super) mod fetch;
 pub(super) mod metadata;
 pub(super) mod offsets;
 pub(super) mod produce;
 pub(super) mod producers;
+pub(super) mod quotas;
 pub(super) mod records;
 pub(super) mod topics;
 pub(super) mod transactions;
+pub(super) mod users;
 pub(super) mod versions;
 
 use super::context::{Context, Resource};
