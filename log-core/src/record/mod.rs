@@ -20,6 +20,7 @@ mod compression;
 mod control;
 mod crc;
 mod iter;
+mod lz4;
 mod murmur2;
 mod rebuild;
 mod varint;
@@ -36,6 +37,8 @@ pub use batch::{
     BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, batches, stamp_append_time, stamp_offset, validate, verify_crc,
 };
 pub use builder::BatchBuilder;
+#[cfg(feature = "fuzzing")]
+pub(crate) use compression::{compress, decompress};
 pub use committed::{AbortedTransaction, committed};
 pub use control::{ControlKind, ControlRecord};
 pub use crc::{crc32c, crc32c_append};

@@ -60,7 +60,7 @@ impl Reader {
 
     /// One that reads what `dice` makes up: any message in the version that it is read in.
     #[cfg(test)]
-    pub(super) fn of_dice(dice: super::dice::Dice) -> Self {
+    pub(crate) fn of_dice(dice: super::dice::Dice) -> Self {
         Self { dice: Some(dice), ..Self::new(Bytes::new()) }
     }
 
