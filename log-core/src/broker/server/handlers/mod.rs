@@ -6,6 +6,7 @@ pub(super) mod metadata;
 pub(super) mod offsets;
 pub(super) mod produce;
 pub(super) mod records;
+pub(super) mod sasl;
 pub(super) mod topics;
 pub(super) mod versions;
 
