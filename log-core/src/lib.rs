@@ -79,7 +79,7 @@ mod txn;
 pub mod types;
 mod wire;
 
-pub use broker::{ListenerConfig, Security, Server, ServerConfig, ServerLimits};
+pub use broker::{ListenerConfig, Security, Server, ServerConfig, ServerLimits, TlsConfig};
 pub use client::{
     Admin, Consumer, ConsumerBuilder, ConsumerRecord, Delivery, Job, Log, PartitionReader, Producer, ProducerBuilder,
     Queue, SentTo, Transaction, TransactionalProducer, TransactionalProducerBuilder,

@@ -8,7 +8,7 @@ use crate::record::{
 };
 use crate::types::{ScramMechanism, Timestamp};
 use crate::wire::{
-    ApiKey, ConsumerProtocolAssignment, ConsumerProtocolSubscription, Dice, Message, Reader, Request, Response,
+    ApiKey, ConsumerProtocolAssignment, ConsumerProtocolSubscription, Dice, Reader, Request, Response,
     Versioned, write_versioned,
 };
 use bytes::Bytes;

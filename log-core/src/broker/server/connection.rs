@@ -146,6 +146,10 @@ async fn work_all(
         };
         let Some(Received { content, room }) = received else { break };
         let call = dispatch::read(content)?;
+        let is_before_authentication = call.is_before_authentication();
+        if !is_before_authentication && context.is_session_over().await {
+            return Err(Ended::AskedTooSoon(call.key()));
+        }
         if call.is_append() {
             let mut append = async move { (dispatch::answer(context, call).await, room) }.boxed();
             // It is submitted now, before any that follows.
@@ -159,7 +163,13 @@ async fn work_all(
             deliver(&answered, answer).await?;
         }
         answered.wait_for_room().await;
-        deliver(&answered, (alone(context, call, gone.clone()).await, room)).await?;
+        let answer = alone(context, call, gone.clone()).await;
+        let refused = if is_before_authentication { context.refused().await } else { None };
+        let no_room = refused.as_ref().and_then(|_| context.shared.memory.clone().try_acquire_many_owned(0).ok());
+        deliver(&answered, (answer, room)).await?;
+        if let (Some(ended), Some(no_room)) = (refused, no_room) {
+            deliver(&answered, (Err(ended), no_room)).await?;
+        }
     }
     while let Some(answer) = appends.next().await {
         deliver(&answered, answer).await?;

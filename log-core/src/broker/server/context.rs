@@ -2,13 +2,15 @@
 
 use super::budget::Budget;
 use super::config::ServerConfig;
+use super::ended::Ended;
+use super::sasl::Sasl;
 use super::sessions::Sessions;
 use crate::access::{Principal, Request};
 use crate::broker::Broker;
 use crate::types::{AclOperation, CLUSTER_NAME, ResourceType};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 /// What the connections of a server share.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Shared {
     pub(super) responses: Arc<Budget>,
     /// What readers have been told.
     pub(super) sessions: parking_lot::Mutex<Sessions>,
+    /// How many passwords are looked at at once.
+    pub(super) password_checks: Arc<Semaphore>,
     /// Whether the server shuts down.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -36,6 +40,8 @@ pub(super) struct Context {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) principal: Principal,
+    /// On a listener that asks for it.
+    pub(super) sasl: Option<Mutex<Sasl>>,
 }
 
 /// What is protected.
@@ -100,6 +106,20 @@ impl Context {
     pub(super) fn operations(&self, resource: Resource<'_>) -> i32 {
         let allowed = resource.operations().iter().filter(|operation| self.may(**operation, resource));
         allowed.fold(0, |bits, operation| bits | 1 << operation.code())
+    }
+
+    /// Whether what the peer has said of itself has run out.
+    pub(super) async fn is_session_over(&self) -> bool {
+        match &self.sasl {
+            Some(sasl) => sasl.lock().await.is_over(self.broker().clock.instant()),
+            None => false,
+        }
+    }
+
+    /// Why the connection has to end after the answer, if it has to: the peer could not renew its session.
+    pub(super) async fn refused(&self) -> Option<Ended> {
+        let sasl = self.sasl.as_ref()?.lock().await;
+        sasl.failure().cloned().map(Ended::NotAuthenticated)
     }
 
     /// Returns when the server shuts down.

@@ -4,6 +4,7 @@
 //! Kafka: nobody sends it who has asked. The one exception is ApiVersions itself: a client that is newer than the broker
 //! asks in a version that is not known, gets the list in version 0 with error 35, and asks again (KIP-511).
 
+use super::authentication::is_asked_before;
 use super::context::Context;
 use super::ended::Ended;
 use super::handlers;
@@ -18,6 +19,7 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::ListOffsets,
     ApiKey::Metadata,
     ApiKey::FindCoordinator,
+    ApiKey::SaslHandshake,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -35,6 +37,7 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::AlterConfigs,
     ApiKey::AlterReplicaLogDirs,
     ApiKey::DescribeLogDirs,
+    ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::CreateDelegationToken,
     ApiKey::RenewDelegationToken,
@@ -69,9 +72,18 @@ pub(super) struct Call {
 }
 
 impl Call {
+    pub(super) fn key(&self) -> ApiKey {
+        self.request.as_ref().map_or(ApiKey::ApiVersions, Request::key)
+    }
+
     /// Whether it appends, and does so in its place as soon as it is begun.
     pub(super) fn is_append(&self) -> bool {
         matches!(&self.request, Some(Request::Produce(request)) if request.transactional_id.is_none())
+    }
+
+    /// Whether it says who the peer is, or can be asked by one that has not.
+    pub(super) fn is_before_authentication(&self) -> bool {
+        is_asked_before(self.key())
     }
 
     /// Whether it may wait until somebody else does something.
@@ -120,6 +132,12 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
         Request::Metadata(request) => Response::Metadata(handlers::metadata::metadata(context, request, version).await),
         Request::ApiVersions(request) => {
             Response::ApiVersions(handlers::versions::api_versions(context, &request, version))
+        }
+        Request::SaslHandshake(request) => {
+            Response::SaslHandshake(handlers::sasl::handshake(context, &request, version).await)
+        }
+        Request::SaslAuthenticate(request) => {
+            Response::SaslAuthenticate(handlers::sasl::authenticate(context, request).await)
         }
         Request::CreateTopics(request) => {
             Response::CreateTopics(handlers::topics::create_topics(context, request).await)

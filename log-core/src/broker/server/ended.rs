@@ -1,6 +1,7 @@
 //! Why a connection has ended.
 
 use crate::types::Error;
+use crate::wire::ApiKey;
 use std::fmt;
 use std::io;
 
@@ -23,6 +24,12 @@ pub(super) enum Ended {
     NotUnderstood(Error),
     /// A request that wants no response has failed, and this is how its sender learns of it.
     Unanswered(Error),
+    /// The peer is not who it says it is.
+    NotAuthenticated(Error),
+    /// A request that came before its sender has said who it is, or after what it said had run out.
+    AskedTooSoon(ApiKey),
+    /// TLS could not begin.
+    NotEncrypted(io::Error),
     /// The operating system's word.
     Failed(io::Error),
 }
@@ -66,6 +73,9 @@ impl fmt::Display for Ended {
             },
             Self::NotUnderstood(error) => write!(f, "a request was not understood: {error}"),
             Self::Unanswered(error) => write!(f, "a request without a response has failed: {error}"),
+            Self::NotAuthenticated(error) => error.fmt(f),
+            Self::AskedTooSoon(key) => write!(f, "{key} was asked without a session"),
+            Self::NotEncrypted(error) => write!(f, "TLS could not begin: {error}"),
             Self::Failed(error) => error.fmt(f),
         }
     }

@@ -42,7 +42,7 @@ pub(super) async fn receive_length(
         Err(_) => return Err(Ended::Silent),
         Ok(Ok(0)) => return Err(Ended::ByPeer),
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(Ended::Failed(error)),
+        Ok(Err(error)) => return Err(Ended::of_read(error)),
     }
     match timeout(limits.stall, reader.read_exact(&mut length[1..])).await {
         Err(_) => return Err(Ended::Stalled),
@@ -72,7 +72,7 @@ pub(super) async fn receive(
                 if content.len() == content.capacity() {
                     content.reserve(left.min(content.len()));
                 }
-                if reader.take(left as u64).read_buf(&mut content).await.map_err(Ended::Failed)? == 0 {
+                if reader.take(left as u64).read_buf(&mut content).await.map_err(Ended::of_read)? == 0 {
                     return Err(Ended::ByPeer);
                 }
             }
@@ -115,6 +115,8 @@ impl Outbox {
                 sent => self.advance(sent),
             }
         }
+        // TLS may keep some of it back.
+        timeout(limits.write, writer.flush()).await.map_err(|_| Ended::NotRead)?.map_err(Ended::Failed)?;
         self.rooms.clear();
         Ok(())
     }
