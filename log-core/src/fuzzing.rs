@@ -117,7 +117,7 @@ fn no_check() -> Check {
 
 /// A request with its header, as a server receives it.
 fn request(input: &[u8]) -> Result<Check> {
-    let mut reader = Reader::new(Bytes::copy_from_slice(input));
+    let mut reader = Reader::of_request(Bytes::copy_from_slice(input));
     let header = RequestHeader::read(&mut reader)?;
     let Some(version) = header.version() else { return Ok(no_check()) };
     let request = Request::read(header.key, version, reader)?;
@@ -206,7 +206,7 @@ fn check_batches(bytes: &Bytes) {
         }
         for other in [
             record::rebuild(&batch, None, |_| true).expect("it is whole"),
-            record::recompress(&batch, Compression::None).ok(),
+            record::recompress(&batch, Compression::None, 1 << 24).ok(),
         ] {
             let Some(bytes) = other else { continue };
             let header = BatchHeader::parse(&bytes).expect("it is a batch").expect("it is whole");

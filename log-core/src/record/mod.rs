@@ -42,6 +42,7 @@ pub(crate) use compression::{compress, decompress};
 pub use committed::{AbortedTransaction, committed};
 pub use control::{ControlKind, ControlRecord};
 pub use crc::{crc32c, crc32c_append};
+pub(crate) use iter::records_within;
 pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};
 pub use rebuild::{rebuild, recompress};

@@ -126,6 +126,22 @@ impl Default for ServerLimits {
     }
 }
 
+impl ServerLimits {
+    /// What the broker's settings say of them, by Kafka's names.
+    pub(super) fn hold_to(&mut self, settings: &Effective) {
+        let number = |name: &str| settings.parsed::<i64>(name).and_then(|number| usize::try_from(number).ok());
+        if let Some(bytes) = number("queued.max.request.bytes") {
+            self.in_flight_bytes_max = bytes;
+        }
+        for (limit, name) in [
+            (&mut self.connections_max, "max.connections"),
+            (&mut self.connections_per_address_max, "max.connections.per.ip"),
+        ] {
+            *limit = number(name).map_or(*limit, |number| number.min(*limit));
+        }
+    }
+}
+
 impl ListenerConfig {
     /// One with this protection, named after it.
     pub fn new(security: Security, address: SocketAddr) -> Self {

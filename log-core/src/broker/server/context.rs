@@ -3,6 +3,8 @@
 use super::budget::Budget;
 use super::config::ServerConfig;
 use super::ended::Ended;
+use super::memory::Memory;
+use super::places::Place;
 use super::sasl::Sasl;
 use super::sessions::Sessions;
 use crate::access::{Principal, Request};
@@ -17,8 +19,8 @@ use tokio::sync::{Mutex, Semaphore, watch};
 pub(super) struct Shared {
     pub(super) broker: Arc<Broker>,
     pub(super) config: ServerConfig,
-    /// Memory for requests, in bytes.
-    pub(super) memory: Arc<Semaphore>,
+    /// Memory for requests.
+    pub(super) memory: Memory,
     /// Memory for responses.
     pub(super) responses: Arc<Budget>,
     /// What readers have been told.
@@ -33,6 +35,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
+    pub(super) place: Arc<Place>,
     pub(super) peer: SocketAddr,
     /// Its address alone, which entries of access control go by.
     pub(super) peer_host: String,

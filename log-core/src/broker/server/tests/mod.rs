@@ -21,8 +21,8 @@ mod configs;
 mod connections;
 mod denied;
 mod reading;
-mod sessions;
 mod sasl;
+mod sessions;
 #[cfg(feature = "tls")]
 mod tls;
 mod topics;
