@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::time::Duration;
 use tailwater::log::env::{Disk, OpenMode, RealDisk};
-use tailwater::log::record::{BatchBuilder, Compression, Record};
+use tailwater::log::record::{BatchBuilder, Compression, Record, crc32c};
 use tailwater::log::service::Produce;
 use tailwater::log::types::{Flush, Timestamp};
 use tailwater::{Log, TopicName, TopicPartition, TopicSpec};
@@ -92,7 +92,7 @@ fn raw_writes(dir: &Path, batch: &Bytes, files: usize, reserved: bool) -> Durati
     let each = BATCHES / files;
     let write = |file: &File| {
         for n in 0..each {
-            std::hint::black_box(crc32c::crc32c(batch));
+            std::hint::black_box(crc32c(batch));
             file.write_all_at(batch, (n * batch.len()) as u64).expect("the write");
         }
     };

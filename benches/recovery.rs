@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use tailwater::log::record::{BatchBuilder, Compression, Record};
+use tailwater::log::record::{BatchBuilder, Compression, Record, crc32c};
 use tailwater::log::service::Produce;
 use tailwater::log::types::Flush;
 use tailwater::{Log, TopicName, TopicPartition, TopicSpec};
@@ -196,7 +196,7 @@ fn raw_scan(files: &[File], batch_bytes: usize) -> Duration {
                     break;
                 }
                 for batch in piece[..read].chunks(batch_bytes) {
-                    std::hint::black_box(crc32c::crc32c(batch));
+                    std::hint::black_box(crc32c(batch));
                 }
                 position += read as u64;
             }

@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Listen beyond this machine although nobody has to authenticate
     #[arg(long)]
     insecure_listen: bool,
+    /// The id that clients know the broker by
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
+    node_id: i32,
     /// A setting of the broker by Kafka's name; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
@@ -44,7 +47,8 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
     if let Some(bytes) = memory_bytes() {
         config.limits.in_flight_bytes_max = (bytes / REQUESTS_SHARE).max(REQUESTS_BYTES_MIN);
     }
-    let server = Server::open(&cx.data, config, args.set).await?;
+    let node_id = ("node.id".to_owned(), args.node_id.to_string());
+    let server = Server::open(&cx.data, config, [node_id].into_iter().chain(args.set)).await?;
     let addresses = server.addresses();
     if cx.out.json() {
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();

@@ -53,7 +53,7 @@ mod transactions;
 mod upkeep;
 
 use crate::access::SuperUsers;
-use crate::config::Overrides;
+use crate::config::{self, BrokerSettings, Overrides};
 use crate::env::{Clock, Disk, Rng, secret};
 use crate::group::{Groups, Input};
 use crate::service::{
@@ -104,6 +104,7 @@ pub(crate) struct Broker {
     /// For tasks that end what a request has begun.
     this: Weak<Self>,
     clock: Clock,
+    node_id: i32,
     /// First, so that it has ended when the rest goes.
     upkeep: Upkeep,
     topics: Arc<DashMap<TopicName, Arc<Topic>>>,
@@ -146,6 +147,7 @@ impl Broker {
 
     /// The same with settings of the broker, by Kafka's names, as they were given at the start.
     pub(crate) fn open_with(disk: Arc<dyn Disk>, clock: Clock, dir: &Path, started: Overrides) -> Result<Arc<Self>> {
+        let started = config::started(started)?;
         let dir = DataDir::open(disk.clone(), dir)?;
         let (mut checkpoint, found) = dir.checkpoint()?;
 
@@ -215,6 +217,7 @@ impl Broker {
         let broker = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             clock,
+            node_id: BrokerSettings::node_id(&started),
             upkeep,
             topics,
             quorum: Box::new(quorum),

@@ -284,6 +284,24 @@ impl Broker {
         }
     }
 
+    /// Ends what a producer has open in one partition, as an operator says: for what no coordinator will end. Durable when
+    /// it returns.
+    pub(super) async fn write_marker(
+        &self,
+        name: &TopicPartition,
+        producer: ProducerIdentity,
+        commit: bool,
+        coordinator_epoch: i32,
+    ) -> Result<()> {
+        self.check_open()?;
+        // One of a newer coordinator would keep this one from ending anything there.
+        if coordinator_epoch > COORDINATOR_EPOCH || producer.id < 0 || producer.epoch < 0 {
+            let why = format!("no coordinator of epoch {coordinator_epoch} ends transactions of producer {producer}");
+            return Err(Error::InvalidRequest { why });
+        }
+        append_marker(&self.partition(name)?, producer, commit, self.clock.now()).await.map(drop)
+    }
+
     /// Submits a marker to every partition, and tells the machine when all are durable, or that one is not.
     fn write_markers(
         &self,

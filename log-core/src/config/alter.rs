@@ -68,11 +68,25 @@ pub(crate) fn checked<'a>(
     Ok(overrides)
 }
 
+/// What a broker is given at the start, which may be any setting of a broker.
+pub(crate) fn started(values: Overrides) -> Result<Overrides> {
+    let broker = ConfigResource::Broker(None);
+    let check = |(name, value): (String, String)| match find(settings_of(&broker), &name) {
+        Some(setting) => setting.checked(&value).map(|value| (name, value)),
+        None => Err(unknown(&broker, &name)),
+    };
+    values.into_iter().map(check).collect()
+}
+
+fn unknown(resource: &ConfigResource, name: &str) -> Error {
+    let why = format!("{resource} has no such setting");
+    Error::InvalidConfig { name: name.chars().take(64).collect(), why }
+}
+
 fn settable(resource: &ConfigResource, name: &str) -> Result<&'static Setting> {
     let settings = settings_of(resource);
     let Some(setting) = find(settings, name) else {
-        let name: String = name.chars().take(64).collect();
-        return Err(Error::InvalidConfig { name, why: format!("{resource} has no such setting") });
+        return Err(unknown(resource, name));
     };
     if setting.is_read_only { Err(read_only(name)) } else { Ok(setting) }
 }

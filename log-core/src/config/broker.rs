@@ -18,7 +18,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Whether a topic that a client asks for comes to be.",
     )
     .read_only(),
-    Setting::new("broker.id", Int, "1", AT_LEAST_0, "The broker's id.").read_only(),
+    Setting::new("broker.id", Int, "0", AT_LEAST_0, "The broker's id, as it was called before `node.id`.").read_only(),
     Setting::new("compression.gzip.level", Int, "-1", Check::Within(-1, 9), NO_EFFECT),
     Setting::new("compression.lz4.level", Int, "9", Check::Within(1, 17), NO_EFFECT),
     Setting::new("compression.type", String, "producer", CODECS, FOR_TOPICS),
@@ -104,7 +104,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_only(),
     Setting::new("message.max.bytes", Int, "1048588", BATCH_BYTES, FOR_TOPICS),
     Setting::new("min.insync.replicas", Int, "1", Check::Within(1, i16::MAX as i64), FOR_TOPICS),
-    Setting::new("node.id", Int, "1", AT_LEAST_0, "The broker's id.").read_only(),
+    Setting::new("node.id", Int, "0", AT_LEAST_0, "The broker's id.").read_only(),
     Setting::new(
         "num.partitions",
         Int,

@@ -24,7 +24,7 @@ mod setting;
 mod tests;
 mod topic;
 
-pub(crate) use alter::{changed, checked};
+pub(crate) use alter::{changed, checked, started};
 pub(crate) use effective::{BrokerSettings, Described, describe, overrides_of, topic_config};
 pub(crate) use setting::{Overrides, Setting};
 

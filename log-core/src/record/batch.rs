@@ -23,7 +23,7 @@
 //! Nothing here decodes a record. Base offset, length and leader epoch have no checksum: a reader that cannot trust
 //! where a batch begins must check them against what it knows (offsets grow, lengths fit the file).
 
-use super::{Compression, ProducerStamp, TimestampType, malformed};
+use super::{Compression, ProducerStamp, TimestampType, crc32c, crc32c_append, malformed};
 use crate::types::{Error, Offset, Result, Timestamp, limits};
 use bytes::Bytes;
 
@@ -225,7 +225,7 @@ pub(super) fn write_header(batch: &mut [u8], summary: &Summary) {
     put(PRODUCER_EPOCH, &stamp.producer_epoch.to_be_bytes());
     put(BASE_SEQUENCE, &stamp.base_sequence.to_be_bytes());
     put(RECORDS_COUNT, &count.to_be_bytes());
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    let crc = crc32c(&batch[ATTRIBUTES..]);
     batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
 }
 
@@ -252,7 +252,7 @@ pub(super) fn rewrite_header(batch: &mut [u8], to: &Rewritten) {
     put(BASE_TIMESTAMP, &to.base_timestamp.0.to_be_bytes());
     put(MAX_TIMESTAMP, &to.max_timestamp.0.to_be_bytes());
     put(RECORDS_COUNT, &to.records_count.to_be_bytes());
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    let crc = crc32c(&batch[ATTRIBUTES..]);
     batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
 }
 
@@ -276,7 +276,7 @@ pub fn stamp_append_time(batch: &mut [u8], now: Timestamp) {
     let attributes = u16::from_be_bytes([batch[ATTRIBUTES], batch[ATTRIBUTES + 1]]) | LOG_APPEND_TIME;
     batch[ATTRIBUTES..LAST_OFFSET_DELTA].copy_from_slice(&attributes.to_be_bytes());
     batch[MAX_TIMESTAMP..PRODUCER_ID].copy_from_slice(&now.0.to_be_bytes());
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    let crc = crc32c(&batch[ATTRIBUTES..]);
     batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
 }
 
@@ -289,7 +289,7 @@ pub(crate) fn restamp(batch: &[u8], stamp: ProducerStamp) -> Bytes {
     batch[PRODUCER_ID..PRODUCER_EPOCH].copy_from_slice(&stamp.producer_id.to_be_bytes());
     batch[PRODUCER_EPOCH..BASE_SEQUENCE].copy_from_slice(&stamp.producer_epoch.to_be_bytes());
     batch[BASE_SEQUENCE..RECORDS_COUNT].copy_from_slice(&stamp.base_sequence.to_be_bytes());
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    let crc = crc32c(&batch[ATTRIBUTES..]);
     batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
     batch.into()
 }
@@ -310,10 +310,10 @@ pub(crate) fn set_batch_bytes(bytes: &mut [u8], total: usize) {
 /// Where the batch at the start of `bytes` ends as its checksum has it, whatever its length says.
 pub(crate) fn end_by_checksum(bytes: &[u8]) -> Option<usize> {
     let expected = u32::from_be_bytes(field(bytes.first_chunk()?, CRC));
-    let mut crc = crc32c::crc32c(&bytes[ATTRIBUTES..BATCH_HEADER_BYTES]);
+    let mut crc = crc32c(&bytes[ATTRIBUTES..BATCH_HEADER_BYTES]);
     let mut end = BATCH_HEADER_BYTES;
     while crc != expected {
-        crc = crc32c::crc32c_append(crc, bytes.get(end..=end)?);
+        crc = crc32c_append(crc, bytes.get(end..=end)?);
         end += 1;
     }
     Some(end)
@@ -327,7 +327,7 @@ pub(crate) fn restore_head(bytes: &mut [u8], base_offset: Offset, leader_epoch: 
     let batch = &mut bytes[..total];
     stamp_offset(batch, base_offset, leader_epoch);
     batch[MAGIC] = MAGIC_V2;
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    let crc = crc32c(&batch[ATTRIBUTES..]);
     batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
     Some(batch.len())
 }
@@ -353,7 +353,7 @@ pub(crate) fn empty_batch(next_offset: Offset, leader_epoch: i32, timestamp: Tim
 /// Checks the checksum of `batch`, which must be exactly one whole batch. [`Error::Malformed`] if it does not match.
 pub fn verify_crc(batch: &[u8]) -> Result<()> {
     let header = exactly_one(batch)?;
-    let found = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    let found = crc32c(&batch[ATTRIBUTES..]);
     if found != header.crc {
         return Err(malformed(format!(
             "the checksum of the batch at offset {} is {found:08x} and should be {:08x}",

@@ -18,6 +18,7 @@ mod builder;
 mod committed;
 mod compression;
 mod control;
+mod crc;
 mod iter;
 mod murmur2;
 mod rebuild;
@@ -37,6 +38,7 @@ pub use batch::{
 pub use builder::BatchBuilder;
 pub use committed::{AbortedTransaction, committed};
 pub use control::{ControlKind, ControlRecord};
+pub use crc::{crc32c, crc32c_append};
 pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};
 pub use rebuild::{rebuild, recompress};

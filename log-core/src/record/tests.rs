@@ -28,7 +28,7 @@ fn some_codec() -> impl Strategy<Value = Compression> {
 
 /// Puts the right checksum on a batch that was changed, to get past the checksum to what it protects.
 fn sealed(mut batch: Vec<u8>) -> Bytes {
-    let crc = crc32c::crc32c(&batch[21..]);
+    let crc = crc32c(&batch[21..]);
     batch[17..21].copy_from_slice(&crc.to_be_bytes());
     batch.into()
 }

@@ -157,6 +157,8 @@ pub struct DescribeLogDirs {
 pub struct LogDirDescription {
     /// Its path.
     pub path: String,
+    /// Bytes that may still be written there, if that is known.
+    pub free_bytes: Option<u64>,
     /// The partitions, with their bytes on disk.
     pub partitions: Vec<(TopicPartition, u64)>,
 }

@@ -39,7 +39,7 @@
 
 use super::index::{Entry, Index};
 use super::transactions::AbortedTransaction;
-use crate::record::{BATCH_HEAD_BYTES, BatchHeader};
+use crate::record::{BATCH_HEAD_BYTES, BatchHeader, crc32c};
 use crate::types::{Offset, Timestamp};
 
 const MAGIC: u32 = u32::from_be_bytes(*b"TWIX");
@@ -163,7 +163,7 @@ impl Footer {
             out.extend(aborted.last_offset.to_be_bytes());
             out.extend(aborted.last_stable_offset.to_be_bytes());
         }
-        out.extend(crc32c::crc32c(&out).to_be_bytes());
+        out.extend(crc32c(&out).to_be_bytes());
         debug_assert_eq!(out.len(), self.encoded_bytes());
         out
     }
@@ -183,7 +183,7 @@ impl Footer {
         if version != VERSION {
             return Err(format!("it has version {version}, and this release reads version {VERSION}"));
         }
-        let (found, expected) = (crc32c::crc32c(checked), u32::from_be_bytes(*crc));
+        let (found, expected) = (crc32c(checked), u32::from_be_bytes(*crc));
         if found != expected {
             return Err(format!("its checksum is {found:08x} and should be {expected:08x}"));
         }

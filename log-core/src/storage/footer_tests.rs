@@ -1,7 +1,7 @@
 //! What is written is read; nothing else is.
 
 use super::*;
-use crate::record::{BATCH_HEAD_BYTES, BatchHeader};
+use crate::record::{BATCH_HEAD_BYTES, BatchHeader, crc32c};
 use proptest::prelude::*;
 
 /// A footer of a segment with so many blocks, and with some of all else.
@@ -64,7 +64,7 @@ fn every_flipped_bit_and_every_missing_byte_is_noticed() {
 /// The same bytes with a right checksum: what a mistake in a writer would leave.
 fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let end = bytes.len() - CRC_BYTES;
-    let crc = crc32c::crc32c(&bytes[..end]);
+    let crc = crc32c(&bytes[..end]);
     bytes[end..].copy_from_slice(&crc.to_be_bytes());
     bytes
 }

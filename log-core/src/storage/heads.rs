@@ -10,7 +10,8 @@
 use super::footer::Footer;
 use super::index::Block;
 use crate::record::{
-    BATCH_HEAD_BYTES, BatchHeader, batch_bytes, end_by_checksum, restore_head, set_batch_bytes, verify_crc,
+    BATCH_HEAD_BYTES, BatchHeader, batch_bytes, crc32c_append, end_by_checksum, restore_head, set_batch_bytes,
+    verify_crc,
 };
 use crate::types::Offset;
 
@@ -26,8 +27,7 @@ pub(super) fn heads(block: &[u8]) -> Option<Vec<usize>> {
 
 /// The checksum of the heads of all batches in a block; `None` if they do not end where it does.
 pub(super) fn heads_crc(block: &[u8]) -> Option<u32> {
-    heads(block)
-        .map(|heads| heads.into_iter().fold(0, |crc, at| crc32c::crc32c_append(crc, &block[at..at + BATCH_HEAD_BYTES])))
+    heads(block).map(|heads| heads.into_iter().fold(0, |crc, at| crc32c_append(crc, &block[at..at + BATCH_HEAD_BYTES])))
 }
 
 /// How many bytes at the front of a block, whose heads are not as they were written, are certain to be. Its offsets must

@@ -17,7 +17,7 @@
 //! begin at the same batches whether a segment is appended to in one go or cut and appended to again.
 
 use crate::mutants::{self, Mutant};
-use crate::record::{BATCH_HEAD_BYTES, BatchHeader};
+use crate::record::{BATCH_HEAD_BYTES, BatchHeader, crc32c, crc32c_append};
 use crate::types::{Offset, Timestamp, limits};
 
 /// The longest block: its last batch begins inside the step.
@@ -122,13 +122,13 @@ impl Index {
                 if entry.is_none() || position < u64::from(last.position) + u64::from(limits::INDEX_STEP_BYTES) =>
             {
                 last.max_timestamp = last.max_timestamp.max(header.max_timestamp);
-                *crc = crc32c::crc32c_append(*crc, head);
+                *crc = crc32c_append(*crc, head);
             }
             (last, _, entry) => {
                 let max_timestamp = last.map_or(header.max_timestamp, |l| l.max_timestamp.max(header.max_timestamp));
                 let (delta, position) = entry.unwrap_or((u32::MAX, 0));
                 self.entries.push(Entry { delta, position, max_timestamp });
-                self.headers_crcs.push(crc32c::crc32c(head));
+                self.headers_crcs.push(crc32c(head));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Lookups against a search of all batches.
 
 use super::*;
-use crate::record::{BatchBuilder, Compression, Record, stamp_offset};
+use crate::record::{BatchBuilder, Compression, Record, crc32c, stamp_offset};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -72,7 +72,7 @@ proptest! {
             let heads: Vec<u8> = block.iter().flat_map(|b| b.head).collect();
             let end_position = blocks.get(number + 1).map_or(len, |next| next[0].position);
             let expected =
-                Block { place: place(block[0]), end_position, max_timestamp, headers_crc: crc32c::crc32c(&heads) };
+                Block { place: place(block[0]), end_position, max_timestamp, headers_crc: crc32c(&heads) };
             prop_assert_eq!(found[number], expected);
         }
 

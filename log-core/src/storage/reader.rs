@@ -24,7 +24,7 @@ use super::tail_cache::Tail;
 use super::transactions::{AbortedTransaction, collect_overlapping};
 use crate::env::File;
 use crate::mutants::{self, Mutant};
-use crate::record::{BATCH_HEAD_BYTES, BatchHeader, records, verify_crc};
+use crate::record::{BATCH_HEAD_BYTES, BatchHeader, crc32c_append, records, verify_crc};
 use crate::types::{Error, Isolation, LogOffsets, Offset, OffsetRange, Result, Timestamp, TopicPartition};
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -484,7 +484,7 @@ pub(super) fn check_block(segment: &Segment, block: &Block, bytes: &[u8]) -> Che
             Ok(_) => break Some("its batches do not end where it does".into()),
             Err(error) => break Some(error.to_string()),
         };
-        heads = crc32c::crc32c_append(heads, &bytes[at..at + BATCH_HEAD_BYTES]);
+        heads = crc32c_append(heads, &bytes[at..at + BATCH_HEAD_BYTES]);
         let range = at..at + header.total_bytes();
         at = range.end;
         batches.push((range, header));

@@ -44,7 +44,7 @@ use std::sync::Arc;
 const REWRITE_BYTES: usize = 1024 * 1024;
 /// The writer stops at the limit when it looks, and may have a write under way.
 pub(super) const UNSYNCED_TAIL_BYTES_MAX: u64 = 2 * limits::UNSYNCED_BYTES_MAX + limits::BATCH_BYTES_HARD_MAX as u64;
-/// More than that of a log that is not synced is written again only if a sync is known to have failed.
+/// Of a log that is not synced, more than that is not written again unless a sync is known to have failed.
 const REWRITTEN_UNASKED_BYTES_MAX: u64 = if cfg!(test) { 16 * 1024 } else { UNSYNCED_TAIL_BYTES_MAX };
 
 /// What the checkpoint knows of a partition when its log is opened.
@@ -399,15 +399,28 @@ impl Recovery<'_> {
         let error = |e| Error::io("sync", self.dir, e);
         let (disk, note) = (self.resources.disk(), self.dir.join(FAILED_SYNC));
         let has_failed = disk.exists(&note);
-        for (number, Walked { segment, is_trusted, .. }) in self.walked.iter().enumerate() {
-            if *is_trusted && number + 1 < self.walked.len() {
-                continue;
-            }
-            let from = durable.filter(|point| point.segment_base == segment.base).map_or(0, |point| point.position);
+        // What lies above the point, by segment. Where the log ends is looked at in any case.
+        let unsure: Vec<(&Arc<Segment>, u64)> = (1..)
+            .zip(&self.walked)
+            .filter(|(number, walked)| !walked.is_trusted || *number == self.walked.len())
+            .map(|(_, Walked { segment, .. })| {
+                let point = durable.filter(|point| point.segment_base == segment.base);
+                (segment, point.map_or(0, |point| point.position))
+            })
+            .collect();
+        let mut behind: u64 = unsure.iter().map(|(segment, from)| segment.len().saturating_sub(*from)).sum();
+        let rewritten_max = match self.config.flush {
+            _ if is_durable || mutants::active(Mutant::RecoverWithoutRewriting) => 0,
+            _ if has_failed => u64::MAX,
             // Without syncs there may be any amount of it.
-            let is_little = self.config.flush != Flush::Os || segment.len() - from <= REWRITTEN_UNASKED_BYTES_MAX;
-            if (is_little || has_failed) && !is_durable && !mutants::active(Mutant::RecoverWithoutRewriting) {
-                rewrite(segment, from)?;
+            Flush::Os if behind > REWRITTEN_UNASKED_BYTES_MAX => 0,
+            _ => UNSYNCED_TAIL_BYTES_MAX,
+        };
+        for (segment, from) in unsure {
+            behind -= segment.len().saturating_sub(from);
+            let rewritten = rewritten_max.saturating_sub(behind);
+            if rewritten > 0 {
+                rewrite(segment, from.max(segment.len().saturating_sub(rewritten)))?;
             }
             segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
         }

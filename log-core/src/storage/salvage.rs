@@ -19,7 +19,7 @@ use super::heads::{self, heads_crc};
 use super::index::{Block, Place};
 use super::verify::{Damage, verify_segment};
 use crate::env::File;
-use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, BatchHeader, restore_head, verify_crc};
+use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, BatchHeader, crc32c, restore_head, verify_crc};
 use crate::types::{Offset, OffsetRange};
 use std::sync::Arc;
 
@@ -307,7 +307,7 @@ fn with_one_bit_flipped(mut block: Vec<u8>, headers_crc: u32) -> Option<Vec<u8>>
     let mut all: Vec<u8> = heads.iter().flat_map(|at| &block[*at..at + BATCH_HEAD_BYTES]).copied().collect();
     let bit = (0..all.len() * 8).find(|bit| {
         all[bit / 8] ^= 1 << (bit % 8);
-        let is_right = crc32c::crc32c(&all) == headers_crc;
+        let is_right = crc32c(&all) == headers_crc;
         all[bit / 8] ^= 1 << (bit % 8);
         is_right
     })?;

@@ -34,6 +34,7 @@ use super::state::State;
 use super::transactions::AbortedTransaction;
 use super::write_error;
 use crate::env::{Disk, File, OpenMode};
+use crate::record::crc32c;
 use crate::types::{Error, Offset, Result, Timestamp, limits};
 use std::io::IoSlice;
 use std::ops::{Range, RangeInclusive};
@@ -257,7 +258,7 @@ pub(super) fn encode(state: &State) -> Vec<u8> {
     }
     let length = out.len() as u32;
     out[LENGTH..LENGTH + 4].copy_from_slice(&length.to_be_bytes());
-    let crc = crc32c::crc32c(&out[CHECKED..]);
+    let crc = crc32c(&out[CHECKED..]);
     out[4..CHECKED].copy_from_slice(&crc.to_be_bytes());
     out
 }
@@ -269,7 +270,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<State, &'static str> {
         return Err("it does not begin as a snapshot does");
     }
     let crc = input.u32()?;
-    if crc32c::crc32c(input.0) != crc {
+    if crc32c(input.0) != crc {
         return Err("its checksum is wrong");
     }
     if input.u32()? != VERSION {

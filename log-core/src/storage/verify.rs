@@ -22,7 +22,7 @@
 use super::footer::Footer;
 use super::index::{Block, Place};
 use crate::env::File;
-use crate::record::{BATCH_HEAD_BYTES, BatchHeader, verify_crc};
+use crate::record::{BATCH_HEAD_BYTES, BatchHeader, crc32c_append, verify_crc};
 use std::sync::Arc;
 
 /// A part of a segment that is not as it was written: `[from, to)`, on batch boundaries as far as they are known. Empty
@@ -122,7 +122,7 @@ impl Verifier {
             if let Some(bad) = bad.as_mut().filter(|bad| bad.to.position == place.position) {
                 bad.to.offset = header.base_offset;
             }
-            headers_crc = crc32c::crc32c_append(headers_crc, &bytes[..BATCH_HEAD_BYTES]);
+            headers_crc = crc32c_append(headers_crc, &bytes[..BATCH_HEAD_BYTES]);
             let next = Place { offset: header.next_offset(), position: place.position + header.total_bytes() as u64 };
             let at = Place { offset: header.base_offset, ..place };
             if let Err(error) = verify_crc(&bytes[..header.total_bytes()]) {

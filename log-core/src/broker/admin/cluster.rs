@@ -1,16 +1,21 @@
 //! The cluster, which is one broker: where its data lies, who leads, what it has agreed on, and its producer ids.
 
 use super::super::Broker;
-use super::super::metadata::{FEATURES, MetadataRecord, NODE_ID};
+use super::super::metadata::{FEATURES, MetadataRecord};
 use crate::service::{
     AlterReassignments, ByPartition, ClusterDescription, DescribeLogDirs, ElectLeaders, FeatureDescription,
     LogDirDescription, UpdateFeatures,
 };
-use crate::types::{Error, Result, TopicPartition, limits};
+use crate::types::{Error, Offset, Result, TopicPartition, limits};
 use std::ops::Range;
 use uuid::Builder;
 
 impl Broker {
+    /// The id that clients know it by (`node.id`).
+    pub(in crate::broker) const fn node_id(&self) -> i32 {
+        self.node_id
+    }
+
     pub(in crate::broker) async fn cluster(&self) -> Result<ClusterDescription> {
         let known = self.image.read().cluster_id().map(str::to_owned);
         let cluster_id = match known {
@@ -26,12 +31,18 @@ impl Broker {
             }
         };
         self.check_open()?;
-        Ok(ClusterDescription { cluster_id, controller_id: NODE_ID, brokers: vec![NODE_ID] })
+        Ok(ClusterDescription { cluster_id, controller_id: self.node_id, brokers: vec![self.node_id] })
+    }
+
+    /// How far the metadata log is decided.
+    pub(in crate::broker) fn metadata_end(&self) -> Offset {
+        self.quorum.end()
     }
 
     pub(in crate::broker) fn log_dirs(&self, request: &DescribeLogDirs) -> Result<Vec<LogDirDescription>> {
         self.check_open()?;
-        let path = self.with_dir(|dir| dir.root().display().to_string())?;
+        let (path, free_bytes) =
+            self.with_dir(|dir| (dir.root().display().to_string(), dir.disk().free_bytes(dir.root()).ok()))?;
         let mut partitions = Vec::new();
         for partition in self.partitions(request.partitions.as_deref()) {
             // What was asked for and is not there is left out, as Kafka does.
@@ -40,7 +51,7 @@ impl Broker {
                 partitions.push((partition.name.clone(), bytes));
             }
         }
-        Ok(vec![LogDirDescription { path, partitions }])
+        Ok(vec![LogDirDescription { path, free_bytes, partitions }])
     }
 
     pub(in crate::broker) fn elect(&self, request: &ElectLeaders) -> Result<ByPartition<()>> {
@@ -60,9 +71,10 @@ impl Broker {
             self.partition(partition)?;
             match brokers {
                 None => Err(Error::NoReassignment { partition: partition.clone() }),
-                Some(brokers) if brokers.as_slice() == [NODE_ID] => Ok(()),
+                Some(brokers) if brokers.as_slice() == [self.node_id] => Ok(()),
                 Some(brokers) => {
-                    let why = format!("{partition} is assigned to {brokers:?}; the only broker is {NODE_ID}");
+                    let only = self.node_id;
+                    let why = format!("{partition} is assigned to {brokers:?}; the only broker is {only}");
                     Err(Error::InvalidReplicaAssignment { why })
                 }
             }

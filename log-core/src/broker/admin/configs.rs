@@ -1,7 +1,7 @@
 //! Settings: described with their sources, changed, and made to hold on partitions that are open.
 
 use super::super::Broker;
-use super::super::metadata::{MetadataImage, MetadataRecord, NODE_ID};
+use super::super::metadata::{MetadataImage, MetadataRecord};
 use super::super::topics::Topic;
 use crate::config::{self, BrokerSettings, Described, Overrides};
 use crate::service::{AlterConfigs, ConfigEntry, ConfigSynonym, DescribeConfigs, IncrementalAlterConfigs};
@@ -83,7 +83,9 @@ impl Broker {
         let image = self.image.read();
         let topics = image.topics().values().map(|topic| ConfigResource::Topic(topic.name.clone()));
         let others = image.configured().filter(|resource| !matches!(resource, ConfigResource::Topic(_))).cloned();
-        Ok(topics.chain([ConfigResource::Broker(Some(NODE_ID))]).chain(others.filter(is_not_this_broker)).collect())
+        let this = ConfigResource::Broker(Some(self.node_id));
+        let others = others.filter(|resource| *resource != this);
+        Ok(topics.chain([this.clone()]).chain(others).collect())
     }
 
     /// Makes a topic work by what is set now. The caller holds `topology`.
@@ -104,17 +106,13 @@ impl Broker {
     fn exists(&self, image: &MetadataImage, resource: &ConfigResource) -> Result<()> {
         match resource {
             ConfigResource::Topic(name) if image.topic_id(name).is_none() => self.topic(name).map(drop),
-            ConfigResource::Broker(Some(id)) if *id != NODE_ID => {
-                let why = format!("there is no broker {id}; the only one is {NODE_ID}");
+            ConfigResource::Broker(Some(id)) if *id != self.node_id => {
+                let why = format!("there is no broker {id}; the only one is {}", self.node_id);
                 Err(Error::InvalidRequest { why })
             }
             _ => Ok(()),
         }
     }
-}
-
-fn is_not_this_broker(resource: &ConfigResource) -> bool {
-    *resource != ConfigResource::Broker(Some(NODE_ID))
 }
 
 fn entry(described: Described, request: &DescribeConfigs) -> ConfigEntry {

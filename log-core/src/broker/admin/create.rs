@@ -1,7 +1,7 @@
 //! Topics that are created and partitions that are added: what is checked, and what is taken where nothing is said.
 
 use super::super::Broker;
-use super::super::metadata::{MetadataRecord, NODE_ID};
+use super::super::metadata::MetadataRecord;
 use super::super::topics::{Topic, open_topic};
 use crate::config::{self, Overrides};
 use crate::service::{
@@ -129,7 +129,7 @@ impl Broker {
                 let why = "a topic has either an assignment, or a number of partitions and a replication factor".into();
                 return Err(Error::InvalidRequest { why });
             }
-            assigned(&topic.assignments)?
+            assigned(&topic.assignments, self.node_id)?
         };
         check_count(partitions)?;
         let resource = ConfigResource::Topic(name.clone());
@@ -174,7 +174,7 @@ impl Broker {
                 return Err(Error::InvalidReplicaAssignment { why });
             }
             let numbered: Vec<_> = (0..).zip(assignments).collect();
-            assigned(&numbered)?;
+            assigned(&numbered, self.node_id)?;
         }
         if validate_only {
             return Ok(());
@@ -220,7 +220,7 @@ fn check_count(partitions: PartitionIndex) -> Result<()> {
 }
 
 /// How many partitions are assigned: each once, from 0 on, to this broker.
-fn assigned(assignments: &[(PartitionIndex, Vec<i32>)]) -> Result<PartitionIndex> {
+fn assigned(assignments: &[(PartitionIndex, Vec<i32>)], node_id: i32) -> Result<PartitionIndex> {
     let invalid = |why: String| Err(Error::InvalidReplicaAssignment { why });
     let numbers: BTreeSet<_> = assignments.iter().map(|(partition, _)| *partition).collect();
     if numbers.len() != assignments.len() || numbers.iter().zip(0..).any(|(partition, index)| *partition != index) {
@@ -230,8 +230,8 @@ fn assigned(assignments: &[(PartitionIndex, Vec<i32>)]) -> Result<PartitionIndex
         if brokers.is_empty() {
             return invalid(format!("partition {partition} is assigned to no broker"));
         }
-        if brokers.as_slice() != [NODE_ID] {
-            return invalid(format!("partition {partition} is assigned to {brokers:?}; the only broker is {NODE_ID}"));
+        if brokers.as_slice() != [node_id] {
+            return invalid(format!("partition {partition} is assigned to {brokers:?}; the only broker is {node_id}"));
         }
     }
     Ok(assignments.len() as PartitionIndex)

@@ -7,9 +7,6 @@ use crate::config::{BrokerSettings, Overrides, overrides_of, topic_config};
 use crate::types::{ConfigResource, PartitionIndex, Timestamp, TopicConfig, TopicId, TopicName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The id of the one broker there is.
-pub(in crate::broker) const NODE_ID: i32 = 1;
-
 /// A topic, without its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::broker) struct TopicImage {
@@ -161,7 +158,7 @@ impl MetadataImage {
     /// What the broker was told; `started` is what it was given at the start.
     pub(in crate::broker) fn broker_settings(&self, started: &Overrides) -> BrokerSettings {
         BrokerSettings {
-            own: self.configs(&ConfigResource::Broker(Some(NODE_ID))),
+            own: self.configs(&ConfigResource::Broker(Some(BrokerSettings::node_id(started)))),
             cluster: self.configs(&ConfigResource::Broker(None)),
             started: started.clone(),
         }

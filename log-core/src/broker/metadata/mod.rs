@@ -26,7 +26,7 @@ mod records;
 mod tests;
 
 pub(super) use features::FEATURES;
-pub(super) use image::{MetadataImage, NODE_ID};
+pub(super) use image::MetadataImage;
 pub(crate) use quorum::topics_in;
 pub(super) use quorum::{LocalQuorum, MetadataQuorum, keyed_record, one_record, replay, replay_records};
 pub(super) use records::MetadataRecord;

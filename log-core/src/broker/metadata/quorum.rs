@@ -6,7 +6,7 @@ use crate::codec::{from_bincode, to_bincode};
 use crate::config::BrokerSettings;
 use crate::record::{BatchBuilder, Compression, Record, StoredRecord, records_at};
 use crate::storage::{Change, Deletion, LogReader, PartitionLog};
-use crate::types::{Error, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName, limits};
+use crate::types::{Error, Offset, PartitionIndex, Result, Timestamp, TopicConfig, TopicId, TopicName, limits};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub(in crate::broker) trait MetadataQuorum: Send + Sync + fmt::Debug {
     fn propose(&self, records: &[MetadataRecord], now: Timestamp) -> Result<Vec<Change>>;
     /// Every decided record in order.
     fn replay(&self, apply: &mut dyn FnMut(MetadataRecord)) -> Result<()>;
+    /// The offset behind the last decided record.
+    fn end(&self) -> Offset;
     /// Begins the log anew with `records`, which are all there is to know. Durable when it returns, with how far the log
     /// is durable now, and with what can be removed once that is recorded. `None` if they are too many for one batch.
     fn begin_anew(&self, records: Vec<MetadataRecord>, now: Timestamp) -> Result<Option<BegunAnew>>;
@@ -68,6 +70,10 @@ impl MetadataQuorum for LocalQuorum {
             apply(decode(value)?);
             Ok(())
         })
+    }
+
+    fn end(&self) -> Offset {
+        self.reader.offsets().high_watermark
     }
 
     fn begin_anew(&self, mut records: Vec<MetadataRecord>, now: Timestamp) -> Result<Option<BegunAnew>> {

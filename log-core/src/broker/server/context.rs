@@ -36,6 +36,8 @@ pub(super) struct Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
     Topic(&'a str),
+    Group(&'a str),
+    TransactionalId(&'a str),
     Cluster,
 }
 
@@ -43,13 +45,15 @@ impl<'a> Resource<'a> {
     const fn kind(self) -> ResourceType {
         match self {
             Self::Topic(_) => ResourceType::Topic,
+            Self::Group(_) => ResourceType::Group,
+            Self::TransactionalId(_) => ResourceType::TransactionalId,
             Self::Cluster => ResourceType::Cluster,
         }
     }
 
     const fn name(self) -> &'a str {
         match self {
-            Self::Topic(name) => name,
+            Self::Topic(name) | Self::Group(name) | Self::TransactionalId(name) => name,
             Self::Cluster => CLUSTER_NAME,
         }
     }
@@ -57,10 +61,13 @@ impl<'a> Resource<'a> {
     /// What can be done to it, as Kafka lists it to clients.
     const fn operations(self) -> &'static [AclOperation] {
         use AclOperation::{
-            Alter, AlterConfigs, ClusterAction, Create, Delete, Describe, DescribeConfigs, IdempotentWrite, Read, Write,
+            Alter, AlterConfigs, ClusterAction, Create, Delete, Describe, DescribeConfigs, IdempotentWrite, Read,
+            TwoPhaseCommit, Write,
         };
         match self {
             Self::Topic(_) => &[Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs],
+            Self::Group(_) => &[Read, Delete, Describe, DescribeConfigs, AlterConfigs],
+            Self::TransactionalId(_) => &[Write, Describe, TwoPhaseCommit],
             Self::Cluster => &[Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite],
         }
     }
@@ -76,6 +83,11 @@ impl Context {
         let (resource_type, resource) = (resource.kind(), resource.name());
         let request = Request { principal: &self.principal, host: &self.peer_host, operation, resource_type, resource };
         self.broker().authorize(&request).is_ok()
+    }
+
+    /// Whether the peer may do this to some resource of the kind, whichever it is.
+    pub(super) fn may_any(&self, operation: AclOperation, kind: ResourceType) -> bool {
+        self.broker().is_allowed_on_any(&self.principal, &self.peer_host, operation, kind)
     }
 
     /// What the peer may do to a resource: a bit for each operation (KIP-430).

@@ -17,13 +17,45 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::FindCoordinator,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
     ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::WriteTxnMarkers,
+    ApiKey::DescribeAcls,
+    ApiKey::CreateAcls,
+    ApiKey::DeleteAcls,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::AlterReplicaLogDirs,
+    ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
+    ApiKey::CreateDelegationToken,
+    ApiKey::RenewDelegationToken,
+    ApiKey::ExpireDelegationToken,
+    ApiKey::DescribeDelegationToken,
+    ApiKey::ElectLeaders,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::AlterClientQuotas,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::AlterUserScramCredentials,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
+    ApiKey::UnregisterBroker,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
+    ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
 
@@ -110,7 +142,84 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
         Request::DescribeTopicPartitions(request) => {
             Response::DescribeTopicPartitions(handlers::metadata::describe_topic_partitions(context, request))
         }
+        Request::InitProducerId(request) => {
+            Response::InitProducerId(handlers::producers::init_producer_id(context, request, version).await)
+        }
+        Request::FindCoordinator(request) => {
+            Response::FindCoordinator(handlers::producers::find_coordinator(context, request, version).await)
+        }
+        Request::DescribeProducers(request) => {
+            Response::DescribeProducers(handlers::producers::describe_producers(context, request).await)
+        }
+        Request::AddPartitionsToTxn(request) => {
+            Response::AddPartitionsToTxn(handlers::transactions::add_partitions(context, request, version).await)
+        }
+        Request::AddOffsetsToTxn(request) => {
+            Response::AddOffsetsToTxn(handlers::transactions::add_offsets(context, request, version).await)
+        }
+        Request::EndTxn(request) => Response::EndTxn(handlers::transactions::end(context, request, version).await),
+        Request::WriteTxnMarkers(request) => {
+            Response::WriteTxnMarkers(handlers::transactions::write_markers(context, request).await)
+        }
+        Request::DescribeTransactions(request) => {
+            Response::DescribeTransactions(handlers::transactions::describe(context, request).await)
+        }
+        Request::ListTransactions(request) => {
+            Response::ListTransactions(handlers::transactions::list(context, request).await)
+        }
+        Request::DescribeConfigs(request) => {
+            Response::DescribeConfigs(handlers::configs::describe(context, request).await)
+        }
+        Request::AlterConfigs(request) => Response::AlterConfigs(handlers::configs::alter(context, request).await),
+        Request::IncrementalAlterConfigs(request) => {
+            Response::IncrementalAlterConfigs(handlers::configs::alter_incrementally(context, request).await)
+        }
+        Request::ListConfigResources(request) => {
+            Response::ListConfigResources(handlers::configs::list(context, request, version).await)
+        }
+        Request::DescribeAcls(request) => Response::DescribeAcls(handlers::acls::describe(context, request).await),
+        Request::CreateAcls(request) => Response::CreateAcls(handlers::acls::create(context, request).await),
+        Request::DeleteAcls(request) => Response::DeleteAcls(handlers::acls::delete(context, request).await),
+        Request::DescribeUserScramCredentials(request) => {
+            Response::DescribeUserScramCredentials(handlers::users::describe(context, request).await)
+        }
+        Request::AlterUserScramCredentials(request) => {
+            Response::AlterUserScramCredentials(handlers::users::alter(context, request).await)
+        }
+        Request::DescribeClientQuotas(request) => {
+            Response::DescribeClientQuotas(handlers::quotas::describe(context, request).await)
+        }
+        Request::AlterClientQuotas(request) => {
+            Response::AlterClientQuotas(handlers::quotas::alter(context, request).await)
+        }
+        Request::DescribeLogDirs(request) => {
+            Response::DescribeLogDirs(handlers::cluster::describe_log_dirs(context, request).await)
+        }
+        Request::AlterReplicaLogDirs(request) => {
+            Response::AlterReplicaLogDirs(handlers::cluster::alter_replica_log_dirs(context, request).await)
+        }
+        Request::ElectLeaders(request) => {
+            Response::ElectLeaders(handlers::cluster::elect_leaders(context, request).await)
+        }
+        Request::AlterPartitionReassignments(request) => {
+            Response::AlterPartitionReassignments(handlers::cluster::alter_reassignments(context, request).await)
+        }
+        Request::ListPartitionReassignments(_) => {
+            Response::ListPartitionReassignments(handlers::cluster::list_reassignments(context))
+        }
+        Request::DescribeQuorum(request) => {
+            Response::DescribeQuorum(handlers::cluster::describe_quorum(context, request))
+        }
+        Request::UpdateFeatures(request) => {
+            Response::UpdateFeatures(handlers::cluster::update_features(context, request, version).await)
+        }
+        Request::UnregisterBroker(request) => {
+            Response::UnregisterBroker(handlers::cluster::unregister_broker(context, &request))
+        }
         other => {
+            if let Some(response) = handlers::users::token(&other) {
+                return Ok(Some(response));
+            }
             let why = format!("{} is not served here", other.key());
             return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
         }

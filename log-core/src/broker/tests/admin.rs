@@ -50,10 +50,10 @@ async fn topics_are_created_as_kafka_creates_them() {
     topics.push(NewTopic { partitions: Some(0), ..new_topic("none") });
     topics.push(NewTopic { partitions: Some(2), replication_factor: Some(1), ..new_topic("two") });
     topics.push(NewTopic { replication_factor: Some(3), ..new_topic("copies") });
-    topics.push(NewTopic { assignments: vec![(1, vec![1]), (0, vec![1])], ..new_topic("assigned") });
-    topics.push(NewTopic { assignments: vec![(1, vec![1])], ..new_topic("gap") });
+    topics.push(NewTopic { assignments: vec![(1, vec![0]), (0, vec![0])], ..new_topic("assigned") });
+    topics.push(NewTopic { assignments: vec![(1, vec![0])], ..new_topic("gap") });
     topics.push(NewTopic { assignments: vec![(0, vec![2])], ..new_topic("elsewhere") });
-    topics.push(NewTopic { assignments: vec![(0, vec![1])], partitions: Some(1), ..new_topic("both") });
+    topics.push(NewTopic { assignments: vec![(0, vec![0])], partitions: Some(1), ..new_topic("both") });
     topics.push(NewTopic { configs: configs(&[("retention.ms", "5"), ("nonsense", "5")]), ..new_topic("bad") });
     topics.push(NewTopic { configs: configs(&[("retention.ms", "5")]), ..new_topic("good") });
     topics.extend([new_topic("twice"), new_topic("twice")]);
@@ -116,12 +116,12 @@ async fn partitions_are_added_and_stay() {
     };
     assert_eq!(more(2, None, false).await, Err("TW0152"));
     assert_eq!(more(1, None, false).await, Err("TW0152"));
-    assert_eq!(more(4, Some(vec![vec![1]]), false).await, Err("TW0154"));
+    assert_eq!(more(4, Some(vec![vec![0]]), false).await, Err("TW0154"));
     assert_eq!(more(3, Some(vec![vec![7]]), false).await, Err("TW0154"));
     assert_eq!(more(20_000, None, false).await, Err("TW0152"));
     assert_eq!(more(4, None, true).await, Ok(()));
     assert_eq!(log.admin().describe_topic("t").await.unwrap().partitions.len(), 2);
-    assert_eq!(more(4, Some(vec![vec![1], vec![1]]), false).await, Ok(()));
+    assert_eq!(more(4, Some(vec![vec![0], vec![0]]), false).await, Ok(()));
     let batch = one_batch(Compression::None, &[record("k", "v")]);
     broker.produce(Produce { partition: partition("t", 3), batch, transaction: None }).await.unwrap();
     log.close().await.unwrap();
@@ -230,11 +230,11 @@ async fn settings_are_described_with_their_sources() {
     create(&log, "t", 1).await;
     let a_topic = ConfigResource::Topic(topic("t"));
     set(&broker, a_topic.clone(), &[("retention.ms", "40")]).await.unwrap();
-    set(&broker, ConfigResource::Broker(Some(1)), &[("log.retention.ms", "30")]).await.unwrap();
+    set(&broker, ConfigResource::Broker(Some(0)), &[("log.retention.ms", "30")]).await.unwrap();
     let request = DescribeConfigs {
         resources: vec![
             (a_topic.clone(), Some(vec!["retention.ms".into(), "no.such".into()])),
-            (ConfigResource::Broker(Some(1)), None),
+            (ConfigResource::Broker(Some(0)), None),
             (ConfigResource::Topic(topic("other")), None),
             (ConfigResource::Broker(Some(2)), None),
         ],
@@ -270,7 +270,7 @@ async fn settings_are_described_with_their_sources() {
     log.close().await.unwrap();
     let (broker, _log) = sim.broker();
     assert_eq!(config_of(&broker, "t").await, config);
-    assert_eq!(broker.list_config_resources().await.unwrap(), [a_topic, ConfigResource::Broker(Some(1))]);
+    assert_eq!(broker.list_config_resources().await.unwrap(), [a_topic, ConfigResource::Broker(Some(0))]);
 }
 
 fn upsertion(user: &str, mechanism: ScramMechanism, iterations: u32) -> ScramUpsertion {
@@ -361,7 +361,7 @@ async fn the_cluster_of_one_broker() {
     create(&log, "t", 2).await;
     fill(&log, "t", 3).await;
     let cluster = broker.describe_cluster().await.unwrap();
-    assert_eq!((cluster.controller_id, cluster.brokers.as_slice()), (1, &[1][..]));
+    assert_eq!((cluster.controller_id, cluster.brokers.as_slice()), (0, &[0][..]));
     let dirs = broker.describe_log_dirs(DescribeLogDirs::default()).await.unwrap();
     assert_eq!((dirs[0].path.as_str(), dirs[0].partitions.len()), ("/data", 2));
     assert!(dirs[0].partitions.iter().any(|(_, bytes)| *bytes > 0));
@@ -370,7 +370,7 @@ async fn the_cluster_of_one_broker() {
     let codes: Vec<_> = elected.iter().map(|(_, result)| result.as_ref().unwrap_err().code()).collect();
     assert_eq!(codes, ["TW0163", "TW0104"]);
     assert!(broker.elect_leaders(ElectLeaders { partitions: None }).await.unwrap().is_empty());
-    let moves = [None, Some(vec![1]), Some(vec![2])].map(|brokers| (partition("t", 0), brokers)).to_vec();
+    let moves = [None, Some(vec![0]), Some(vec![2])].map(|brokers| (partition("t", 0), brokers)).to_vec();
     let moved = broker.alter_reassignments(AlterReassignments { partitions: moves }).await;
     let codes: Vec<_> = moved.iter().map(|result| result.as_ref().err().map(Error::code)).collect();
     assert_eq!(codes, [Some("TW0164"), None, Some("TW0154")]);

@@ -15,6 +15,7 @@
 //! mislead that search only with a checksum that is right, and a payload holds nothing that a client chooses.
 
 use crate::mutants::{self, Mutant};
+use crate::record::{crc32c, crc32c_append};
 use std::ops::Range;
 
 const MAGIC: [u8; 4] = *b"TWck";
@@ -98,5 +99,5 @@ fn field<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
 }
 
 fn checksum(header: &[u8; HEADER_BYTES], payload: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&header[..CRC]), payload)
+    crc32c_append(crc32c(&header[..CRC]), payload)
 }

@@ -12,7 +12,7 @@ use super::output::{Inherited, Output};
 use super::plan::{CompactionSettings, Plan, generation_above, groups, is_compacted, plan};
 use super::transactions::Transactions;
 use crate::env::{Disk, File, OpenMode};
-use crate::record::{BATCH_HEAD_BYTES, Batch, BatchHeader, batches, records_from, verify_crc};
+use crate::record::{BATCH_HEAD_BYTES, Batch, BatchHeader, batches, crc32c_append, records_from, verify_crc};
 use crate::types::{Error, Offset, Result, Timestamp};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -287,7 +287,7 @@ impl Pass {
             return Err(corrupt("the file ends inside of a block".to_owned()));
         }
         let found = batches(Bytes::from(bytes)).collect::<Result<Vec<_>>>().map_err(|e| corrupt(e.to_string()))?;
-        let heads = found.iter().fold(0, |crc, batch| crc32c::crc32c_append(crc, &batch.bytes[..BATCH_HEAD_BYTES]));
+        let heads = found.iter().fold(0, |crc, batch| crc32c_append(crc, &batch.bytes[..BATCH_HEAD_BYTES]));
         if heads != block.headers_crc {
             return Err(corrupt("the checksum of a block's headers is wrong".to_owned()));
         }

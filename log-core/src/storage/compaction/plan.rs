@@ -123,6 +123,6 @@ mod tests {
         let groups = |sizes: &[u64], bytes, offsets| super::groups(&segments(sizes), bytes, offsets);
         assert_eq!(groups(&[10, 10, 10, 50, 60, 1, 1], 50, 1000), [0..3, 3..4, 4..5, 5..7]);
         assert_eq!(groups(&[10, 10, 10], 50, 20), [0..2, 2..3]);
-        assert_eq!(groups(&[], 50, 20), []);
+        assert!(groups(&[], 50, 20).is_empty());
     }
 }

@@ -415,6 +415,31 @@ fn what_a_failed_sync_has_left_in_memory_of_a_large_log_is_durable_when_it_is_sa
     assert_eq!(super::doctor::look(&disk), [], "nothing tells of it any more");
 }
 
+/// A log that may be of any size is not written anew because nothing is known of it.
+#[test]
+fn a_large_log_whose_checkpoint_is_lost_is_read_and_not_written_again() {
+    let written_again = |batches: usize| {
+        let disk = SimDisk::default();
+        let config = || LogConfig { flush: Flush::Os, ..config(4096) };
+        let mut opened = Opened::with(&shared(&disk), Path::new("/data"), config()).unwrap();
+        let value = "x".repeat(1000);
+        for _ in 0..batches {
+            opened.append(&batch(&[&value])).unwrap();
+        }
+        opened.close().unwrap();
+        disk.remove_file(Path::new("/data/checkpoint.log")).unwrap();
+        disk.trace_calls();
+        let opened = Opened::with(&shared(&disk), Path::new("/data"), config()).unwrap();
+        assert_eq!(values(&opened.log.reader()).len(), batches);
+        disk.trace()
+            .iter()
+            .filter(|call| call.contains("write") && call.contains(".log") && call.contains("/0/"))
+            .count()
+    };
+    assert!(written_again(10) > 0, "a little is");
+    assert_eq!(written_again(30), 0, "in any number of segments");
+}
+
 #[cfg(feature = "mutants")]
 pub(super) const CHECKS: &[super::mutants::Check] = &[
     ("a failed write", a_failed_write_changes_nothing),

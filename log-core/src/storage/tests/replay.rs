@@ -2,6 +2,7 @@
 
 use super::sequences::{Event, Expected, Model, check, header, send};
 use super::*;
+use crate::record::crc32c;
 use crate::storage::snapshot::{decode, encode, load_newest, remove_above, remove_between, write};
 use crate::storage::state::State;
 use proptest::prelude::*;
@@ -112,7 +113,7 @@ proptest! {
             let at = 12 + at.index(bytes.len() - 12);
             bytes[at] = byte;
         }
-        let crc = crc32c::crc32c(&bytes[8..]);
+        let crc = crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&crc.to_be_bytes());
         if let Ok(state) = decode(&bytes) {
             prop_assert_eq!(encode(&state), bytes);
@@ -133,7 +134,7 @@ fn counts_that_are_not_there_allocate_nothing() {
     let mut bytes = encode(&State::default());
     for at in [24, 28, 32, 36] {
         bytes[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
-        let crc = crc32c::crc32c(&bytes[8..]);
+        let crc = crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&crc.to_be_bytes());
         assert_eq!(decode(&bytes), Err("it counts more than it has"));
         bytes[at..at + 4].fill(0);

@@ -2,7 +2,6 @@
 //! leads everything.
 
 use super::{partition_indexes, text};
-use crate::broker::metadata::NODE_ID;
 use crate::broker::partition::Partition;
 use crate::broker::server::context::{Context, Resource};
 use crate::broker::topics::Topic;
@@ -37,7 +36,7 @@ pub(in crate::broker::server) async fn metadata(
         None => {
             let mut all = context.broker().open_topics();
             all.retain(|topic| context.may(AclOperation::Describe, Resource::Topic(topic.name.as_str())));
-            topics.extend(all.iter().map(|topic| describe(topic)));
+            topics.extend(all.iter().map(|topic| describe(context, topic)));
         }
         Some(wanted) => {
             for topic in wanted {
@@ -53,13 +52,13 @@ pub(in crate::broker::server) async fn metadata(
     }
     let mut response = MetadataResponse {
         brokers: vec![MetadataResponseBroker {
-            node_id: NODE_ID,
+            node_id: context.broker().node_id(),
             host: context.host.as_str().into(),
             port: context.port.into(),
             rack: context.shared.config.rack.as_deref().map(Into::into),
         }],
         cluster_id: cluster_id(context).await,
-        controller_id: NODE_ID,
+        controller_id: context.broker().node_id(),
         topics,
         ..Default::default()
     };
@@ -85,7 +84,9 @@ async fn find(context: &Context, wanted: MetadataRequestTopic, may_create: bool)
     };
     let Some(name) = &name else {
         return match context.broker().topic_by_id(TopicId(topic_id)) {
-            Ok(topic) if context.may(AclOperation::Describe, Resource::Topic(topic.name.as_str())) => describe(&topic),
+            Ok(topic) if context.may(AclOperation::Describe, Resource::Topic(topic.name.as_str())) => {
+                describe(context, &topic)
+            }
             _ => refused(ErrorCode::UnknownTopicId),
         };
     };
@@ -101,18 +102,19 @@ async fn find(context: &Context, wanted: MetadataRequestTopic, may_create: bool)
         Err(error) => Err(error),
     };
     match found {
-        Ok(topic) => describe(&topic),
+        Ok(topic) => describe(context, &topic),
         Err(error) => refused(ErrorCode::of(&error)),
     }
 }
 
-fn describe(topic: &Topic) -> MetadataResponseTopic {
+fn describe(context: &Context, topic: &Topic) -> MetadataResponseTopic {
+    let node_id = context.broker().node_id();
     let partition = |(index, partition): (i32, &Arc<Partition>)| MetadataResponsePartition {
         partition_index: index,
-        leader_id: NODE_ID,
+        leader_id: node_id,
         leader_epoch: partition.leader_epoch(),
-        replica_nodes: vec![NODE_ID],
-        isr_nodes: vec![NODE_ID],
+        replica_nodes: vec![node_id],
+        isr_nodes: vec![node_id],
         ..Default::default()
     };
     MetadataResponseTopic {
@@ -141,15 +143,16 @@ pub(in crate::broker::server) async fn describe_cluster(
             ..Default::default()
         };
     }
+    let node_id = context.broker().node_id();
     let broker = DescribeClusterBroker {
-        broker_id: NODE_ID,
+        broker_id: node_id,
         host: context.host.as_str().into(),
         port: context.port.into(),
         rack: context.shared.config.rack.as_deref().map(Into::into),
         is_fenced: false,
     };
     let mut response =
-        DescribeClusterResponse { cluster_id, controller_id: NODE_ID, brokers: vec![broker], ..Default::default() };
+        DescribeClusterResponse { cluster_id, controller_id: node_id, brokers: vec![broker], ..Default::default() };
     if request.include_cluster_authorized_operations {
         response.cluster_authorized_operations = context.operations(Resource::Cluster);
     }
@@ -192,12 +195,13 @@ pub(in crate::broker::server) fn describe_topic_partitions(
             response.next_cursor = Some(Cursor { topic_name: name.into(), partition_index: from });
             break;
         }
+        let node_id = context.broker().node_id();
         let partition = |(index, partition): (i32, &Arc<Partition>)| DescribeTopicPartitionsResponsePartition {
             partition_index: index,
-            leader_id: NODE_ID,
+            leader_id: node_id,
             leader_epoch: partition.leader_epoch(),
-            replica_nodes: vec![NODE_ID],
-            isr_nodes: vec![NODE_ID],
+            replica_nodes: vec![node_id],
+            isr_nodes: vec![node_id],
             ..Default::default()
         };
         let left = partition_indexes(&topic).filter(|(index, _)| *index >= from);

@@ -1,12 +1,19 @@
 //! One file for each area of Kafka's APIs: a request of the wire becomes calls of the broker, and what they return a
 //! response of the wire. Nothing is decided here but what the version of a request decides.
 
+pub(super) mod acls;
+pub(super) mod cluster;
+pub(super) mod configs;
 pub(super) mod fetch;
 pub(super) mod metadata;
 pub(super) mod offsets;
 pub(super) mod produce;
+pub(super) mod producers;
+pub(super) mod quotas;
 pub(super) mod records;
 pub(super) mod topics;
+pub(super) mod transactions;
+pub(super) mod users;
 pub(super) mod versions;
 
 use super::context::{Context, Resource};
@@ -53,6 +60,14 @@ fn partition(topic: &Topic, index: i32, epoch: i32) -> Result<(TopicPartition, &
 /// The id, in the versions that name topics by it.
 fn id_from(version: Version, first: i16, id: Uuid) -> Option<Uuid> {
     (version.number >= first).then_some(id)
+}
+
+/// The code as a client knows it that does not know `PRODUCER_FENCED` before version `first`.
+fn fenced(code: ErrorCode, version: Version, first: i16) -> ErrorCode {
+    match code {
+        ErrorCode::ProducerFenced if version.number < first => ErrorCode::InvalidProducerEpoch,
+        other => other,
+    }
 }
 
 fn text(text: impl ToString) -> Option<Str> {

@@ -1,7 +1,7 @@
 //! Produce: batches for partitions, submitted in the order in which they stand.
 
 use super::{id_from, partition, text, topic};
-use crate::broker::server::context::Context;
+use crate::broker::server::context::{Context, Resource};
 use crate::broker::server::ended::Ended;
 use crate::broker::topics::Topic;
 use crate::record::{Batch, Compression, batches};
@@ -24,6 +24,8 @@ const MAGIC_AT: usize = 16;
 const MAGIC: u8 = 2;
 /// The first version whose senders know zstd (KIP-110).
 const ZSTD_FROM: i16 = 7;
+/// The first version that knows `TRANSACTION_ABORTABLE` (KIP-890).
+const ABORTABLE_FROM: i16 = 11;
 /// The first version by which the broker itself adds partitions to the transaction (KIP-890).
 const V2_FROM: i16 = 12;
 /// The first version that names topics by id.
@@ -77,19 +79,22 @@ pub(in crate::broker::server) async fn produce(
     let how = How {
         acks: request.acks,
         limit: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
-        transaction: request.transactional_id.map(|id| transaction(&id, version)).transpose(),
+        transaction: request.transactional_id.map(|id| transaction(context, &id, version)).transpose(),
         version,
     };
-    let topics = request.topic_data.into_iter().map(|data| {
-        let (name, topic_id) = (data.name, data.topic_id);
-        let topic = topic(context, &name, id_from(version, IDS_FROM, topic_id), AclOperation::Write);
-        let append = |one: PartitionProduceData| {
-            let (topic, index, how) = (topic.clone(), one.index, how.clone());
-            async move { append(context, topic, one, how).await.unwrap_or_else(|refusal| refuse(index, refusal)) }
-        };
-        let appends = join_all(data.partition_data.into_iter().map(append));
-        async move { TopicProduceResponse { name, topic_id, partition_responses: appends.await } }
-    });
+    let topics =
+        request.topic_data.into_iter().map(|data| {
+            let (name, topic_id) = (data.name, data.topic_id);
+            let topic = topic(context, &name, id_from(version, IDS_FROM, topic_id), AclOperation::Write);
+            let append = |one: PartitionProduceData| {
+                let (topic, index, how) = (topic.clone(), one.index, how.clone());
+                async move {
+                    append(context, topic, one, how).await.unwrap_or_else(|refusal| refuse(index, refusal, version))
+                }
+            };
+            let appends = join_all(data.partition_data.into_iter().map(append));
+            async move { TopicProduceResponse { name, topic_id, partition_responses: appends.await } }
+        });
     let responses = join_all(topics).await;
     if how.acks == 0 {
         let mut answers = responses.iter().flat_map(|topic| &topic.partition_responses);
@@ -105,7 +110,10 @@ pub(in crate::broker::server) async fn produce(
 }
 
 /// The transaction that a request writes in, as its version has it.
-fn transaction(id: &str, version: Version) -> Result<ProduceTransaction, Refusal> {
+fn transaction(context: &Context, id: &str, version: Version) -> Result<ProduceTransaction, Refusal> {
+    if !context.may(AclOperation::Write, Resource::TransactionalId(id)) {
+        return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
+    }
     let transactional_id = TransactionalId::new(id)?;
     let version = if version.number >= V2_FROM { TransactionVersion::V2 } else { TransactionVersion::V1 };
     Ok(ProduceTransaction { transactional_id, version })
@@ -176,14 +184,22 @@ fn one_batch(records: Bytes, is_transactional: bool, version: Version) -> Result
     Ok(records)
 }
 
-fn refuse(index: i32, refusal: Refusal) -> PartitionProduceResponse {
+fn refuse(index: i32, refusal: Refusal, version: Version) -> PartitionProduceResponse {
+    let code = match refusal.code {
+        // Producers know this one of appends in every version.
+        ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+        ErrorCode::TransactionAbortable if version.number < ABORTABLE_FROM => ErrorCode::InvalidTxnState,
+        // Those who add partitions themselves take this for the end; the other one they try again.
+        ErrorCode::ConcurrentTransactions if version.number < V2_FROM => ErrorCode::NotEnoughReplicas,
+        code => code,
+    };
     let wrong = |(batch_index, why): (u32, String)| BatchIndexAndErrorMessage {
         batch_index: i32::try_from(batch_index).unwrap_or(i32::MAX),
         batch_index_error_message: text(why),
     };
     PartitionProduceResponse {
         index,
-        error_code: refusal.code.number(),
+        error_code: code.number(),
         base_offset: -1,
         record_errors: refusal.records.into_iter().map(wrong).collect(),
         error_message: text(refusal.why),

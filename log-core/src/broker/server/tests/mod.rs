@@ -15,9 +15,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+mod access;
+mod cluster;
+mod configs;
 mod connections;
 mod reading;
 mod topics;
+mod transactions;
 mod versions;
 mod writing;
 
@@ -142,6 +146,15 @@ fn empty(key: ApiKey) -> Request {
         ApiKey::Fetch => Request::Fetch(Default::default()),
         ApiKey::ListOffsets => Request::ListOffsets(Default::default()),
         ApiKey::Metadata => Request::Metadata(Default::default()),
+        ApiKey::FindCoordinator => Request::FindCoordinator(Default::default()),
+        ApiKey::InitProducerId => Request::InitProducerId(Default::default()),
+        ApiKey::AddPartitionsToTxn => Request::AddPartitionsToTxn(Default::default()),
+        ApiKey::AddOffsetsToTxn => Request::AddOffsetsToTxn(Default::default()),
+        ApiKey::EndTxn => Request::EndTxn(Default::default()),
+        ApiKey::WriteTxnMarkers => Request::WriteTxnMarkers(Default::default()),
+        ApiKey::DescribeProducers => Request::DescribeProducers(Default::default()),
+        ApiKey::DescribeTransactions => Request::DescribeTransactions(Default::default()),
+        ApiKey::ListTransactions => Request::ListTransactions(Default::default()),
         ApiKey::ApiVersions => Request::ApiVersions(Default::default()),
         ApiKey::CreateTopics => Request::CreateTopics(Default::default()),
         ApiKey::DeleteTopics => Request::DeleteTopics(Default::default()),
@@ -150,6 +163,29 @@ fn empty(key: ApiKey) -> Request {
         ApiKey::CreatePartitions => Request::CreatePartitions(Default::default()),
         ApiKey::DescribeCluster => Request::DescribeCluster(Default::default()),
         ApiKey::DescribeTopicPartitions => Request::DescribeTopicPartitions(Default::default()),
+        ApiKey::DescribeAcls => Request::DescribeAcls(Default::default()),
+        ApiKey::CreateAcls => Request::CreateAcls(Default::default()),
+        ApiKey::DeleteAcls => Request::DeleteAcls(Default::default()),
+        ApiKey::DescribeConfigs => Request::DescribeConfigs(Default::default()),
+        ApiKey::AlterConfigs => Request::AlterConfigs(Default::default()),
+        ApiKey::AlterReplicaLogDirs => Request::AlterReplicaLogDirs(Default::default()),
+        ApiKey::DescribeLogDirs => Request::DescribeLogDirs(Default::default()),
+        ApiKey::CreateDelegationToken => Request::CreateDelegationToken(Default::default()),
+        ApiKey::RenewDelegationToken => Request::RenewDelegationToken(Default::default()),
+        ApiKey::ExpireDelegationToken => Request::ExpireDelegationToken(Default::default()),
+        ApiKey::DescribeDelegationToken => Request::DescribeDelegationToken(Default::default()),
+        ApiKey::ElectLeaders => Request::ElectLeaders(Default::default()),
+        ApiKey::IncrementalAlterConfigs => Request::IncrementalAlterConfigs(Default::default()),
+        ApiKey::AlterPartitionReassignments => Request::AlterPartitionReassignments(Default::default()),
+        ApiKey::ListPartitionReassignments => Request::ListPartitionReassignments(Default::default()),
+        ApiKey::DescribeClientQuotas => Request::DescribeClientQuotas(Default::default()),
+        ApiKey::AlterClientQuotas => Request::AlterClientQuotas(Default::default()),
+        ApiKey::DescribeUserScramCredentials => Request::DescribeUserScramCredentials(Default::default()),
+        ApiKey::AlterUserScramCredentials => Request::AlterUserScramCredentials(Default::default()),
+        ApiKey::DescribeQuorum => Request::DescribeQuorum(Default::default()),
+        ApiKey::UpdateFeatures => Request::UpdateFeatures(Default::default()),
+        ApiKey::UnregisterBroker => Request::UnregisterBroker(Default::default()),
+        ApiKey::ListConfigResources => Request::ListConfigResources(Default::default()),
         other => panic!("{other} is served, so it has a place here"),
     }
 }
