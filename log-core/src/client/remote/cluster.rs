@@ -14,7 +14,7 @@ use super::connection::{Lost, unreachable};
 use super::metadata::{Image, Topic};
 use super::network::Network;
 use super::peer::{Call, Lane, Peer};
-use super::retry::{ANSWER_LIMIT, Patience, REQUEST_LIMIT, Trouble, persist};
+use super::retry::{ANSWER_LIMIT, Patience, REQUEST_LIMIT, Trouble};
 use super::versions::Versions;
 use crate::env::{Rng, secret};
 use crate::types::{Error, Result, TopicName, TopicPartition};
@@ -90,16 +90,19 @@ impl Cluster {
     }
 
     /// Ends all connections; whoever waits is told [`Error::Closed`].
-    pub(super) async fn close(&self) {
+    pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        let peers: Vec<_> = self.peers.lock().drain().map(|(_, peer)| peer).collect();
-        join_all(peers.iter().map(|peer| peer.close())).await;
+        self.peers.lock().values().for_each(|peer| peer.close());
     }
 
     fn peer(&self, address: &Address) -> Arc<Peer> {
         let mut peers = self.peers.lock();
         let new = || Arc::new(Peer::new(address.clone(), self.network.clone(), self.rng.clone()));
-        peers.entry(address.clone()).or_insert_with(new).clone()
+        let peer = peers.entry(address.clone()).or_insert_with(new).clone();
+        if self.is_closed() {
+            peer.close();
+        }
+        peer
     }
 
     /// The broker of an id, if metadata knows it.

@@ -215,7 +215,12 @@ impl Remote {
                         Some((TopicPartition::new(TopicName::new(&*topic.name).ok()?, index), bytes))
                     })
                 });
-                described.push(LogDirDescription { partitions: partitions.collect(), path: one.log_dir.into() });
+                let free_bytes = u64::try_from(one.usable_bytes).ok();
+                described.push(LogDirDescription {
+                    partitions: partitions.collect(),
+                    path: one.log_dir.into(),
+                    free_bytes,
+                });
             }
         }
         Ok(described)

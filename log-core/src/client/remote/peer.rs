@@ -6,6 +6,7 @@
 //! ```text
 //!   Control   one, shared     questions and changes that are answered at once
 //!   Append    one, shared     batches: several requests in a pipeline
+//!   Group     one, shared     heartbeats and commits, which nothing else may hold up
 //!   Wait      a few, alone    fetches, and members that wait for their group
 //! ```
 //! A connection that has ended is opened again by whoever needs it next, after a pause that grows with every failure. Who
@@ -36,6 +37,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 pub(super) enum Lane {
     Control,
     Append,
+    Group,
     Wait,
 }
 
@@ -57,6 +59,7 @@ pub(super) struct Peer {
     rng: Arc<Mutex<Rng>>,
     control: Slot,
     append: Slot,
+    group: Slot,
     waiting: Mutex<Vec<Waiting>>,
     waiting_room: Arc<Semaphore>,
     attempts: Mutex<Attempts>,
@@ -88,6 +91,7 @@ impl Peer {
             rng,
             control: Slot::default(),
             append: Slot::default(),
+            group: Slot::default(),
             waiting: Mutex::default(),
             waiting_room: Arc::new(Semaphore::new(WAITING_MAX)),
             attempts: Mutex::default(),
@@ -115,13 +119,16 @@ impl Peer {
     }
 
     /// Ends all connections.
-    pub(super) async fn close(&self) {
-        for slot in [&self.control, &self.append] {
-            if let Some(connection) = slot.lock().await.take() {
+    pub(super) fn close(&self) {
+        self.waiting_room.close();
+        for slot in [&self.control, &self.append, &self.group] {
+            // Who has the lock is about to connect, and will see that it is over.
+            if let Ok(mut slot) = slot.try_lock()
+                && let Some(connection) = slot.take()
+            {
                 connection.close();
             }
         }
-        self.waiting_room.close();
         self.waiting.lock().drain(..).for_each(|waiting| waiting.connection.close());
     }
 
@@ -129,6 +136,7 @@ impl Peer {
         let slot = match lane {
             Lane::Control => &self.control,
             Lane::Append => &self.append,
+            Lane::Group => &self.group,
             Lane::Wait => return self.alone().await,
         };
         let came = Instant::now();
@@ -186,6 +194,9 @@ impl Peer {
             sleep_until(next).await;
         }
         let opened = Connection::open(&*self.network, &self.address, CONNECT_LIMIT).await;
+        if self.waiting_room.is_closed() {
+            return Err(Error::Closed);
+        }
         let mut attempts = self.attempts.lock();
         match &opened {
             Ok(_) => *attempts = Attempts::default(),

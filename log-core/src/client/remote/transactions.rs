@@ -406,11 +406,17 @@ impl Remote {
             Some(TopicPartition::new(TopicName::new(topic).ok()?, u32::try_from(*index).ok()?))
         };
         let partitions = told.topics.iter().flat_map(|t| t.partitions.iter().filter_map(|i| partition(&t.topic, i)));
+        let state = TransactionState::by_name(&told.transaction_state).ok_or_else(unknown)?;
+        // Kafka tells of the last one when none is open.
+        let is_open = !matches!(
+            state,
+            TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort
+        );
         Ok(TransactionDescription {
-            state: TransactionState::by_name(&told.transaction_state).ok_or_else(unknown)?,
+            state,
             producer: ProducerIdentity { id: told.producer_id, epoch: told.producer_epoch },
             timeout: Duration::from_millis(u64::try_from(told.transaction_timeout_ms).unwrap_or(0)),
-            started: Some(Timestamp(told.transaction_start_time_ms)).filter(|started| started.0 >= 0),
+            started: Some(Timestamp(told.transaction_start_time_ms)).filter(|started| is_open && started.0 >= 0),
             partitions: partitions.collect(),
             transactional_id: id,
         })
