@@ -10,9 +10,12 @@
 //! submitted, which is in order, and then they wait together for one sync. An append inside a transaction may have to
 //! wait before it is submitted, so it goes alone.
 //!
+//! A peer that does not take its responses is not worked for: the next request waits until most of them are gone.
+//!
 //! When the peer is gone, what it had sent is carried out, but nothing waits for others on its behalf any more. When the
 //! server shuts down, no more is read, and what was read is answered.
 
+use super::budget::{Budget, Share};
 use super::context::Context;
 use super::dispatch::{self, Call};
 use super::ended::Ended;
@@ -22,6 +25,7 @@ use futures::future::{BoxFuture, FutureExt as _, ready};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use std::future::pending;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,8 +34,27 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 /// Requests of a connection that are read and not answered.
 const READ_AHEAD: usize = 32;
 
+/// Bytes of responses that a connection may leave unsent when its next request begins.
+const UNSENT_BYTES_MAX: usize = 1024 * 1024;
+
 /// What a request came to: a response, if it wants one, and the room that it takes until that is sent.
 type Answer = (Result<Option<Frame>, Ended>, OwnedSemaphorePermit);
+
+/// Where answers go to be sent, with the memory that they take until then.
+struct Answers<'a> {
+    sender: mpsc::Sender<(Answer, Share)>,
+    responses: &'a Arc<Budget>,
+    /// Bytes of responses that are not sent.
+    unsent: &'a watch::Sender<usize>,
+}
+
+impl Answers<'_> {
+    /// Waits until the peer has taken most of what it was sent.
+    async fn wait_for_room(&self) {
+        // The sender outlives this.
+        let _ = self.unsent.subscribe().wait_for(|bytes| *bytes < UNSENT_BYTES_MAX).await;
+    }
+}
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(
@@ -40,7 +63,9 @@ pub(super) async fn serve(
     mut writer: impl AsyncWrite + Unpin,
 ) -> Ended {
     let (received, to_do) = mpsc::channel(READ_AHEAD);
-    let (answered, to_send) = mpsc::channel(READ_AHEAD);
+    let (sender, to_send) = mpsc::channel(READ_AHEAD);
+    let unsent = watch::Sender::new(0);
+    let answered = Answers { sender, responses: &context.shared.responses, unsent: &unsent };
     let gone = watch::Sender::new(false);
     let unanswered = AtomicUsize::new(0);
     let receiving = async {
@@ -58,7 +83,7 @@ pub(super) async fn serve(
     let serving = async {
         tokio::try_join!(
             work_all(context, to_do, answered, gone.subscribe()),
-            send_all(context, to_send, &mut writer, &unanswered)
+            send_all(context, to_send, &mut writer, (&unanswered, &unsent))
         )
     };
     let mut serving = pin!(serving);
@@ -106,7 +131,7 @@ async fn receive_all(
 async fn work_all(
     context: &Context,
     mut to_do: mpsc::Receiver<Received>,
-    answered: mpsc::Sender<Answer>,
+    answered: Answers<'_>,
     gone: watch::Receiver<bool>,
 ) -> Result<(), Ended> {
     let mut appends: FuturesOrdered<BoxFuture<'_, Answer>> = FuturesOrdered::new();
@@ -133,6 +158,7 @@ async fn work_all(
         while let Some(answer) = appends.next().await {
             deliver(&answered, answer).await?;
         }
+        answered.wait_for_room().await;
         deliver(&answered, (alone(context, call, gone.clone()).await, room)).await?;
     }
     while let Some(answer) = appends.next().await {
@@ -152,31 +178,37 @@ async fn alone(context: &Context, call: Call, mut gone: watch::Receiver<bool>) -
     }
 }
 
-async fn deliver(answered: &mpsc::Sender<Answer>, answer: Answer) -> Result<(), Ended> {
+async fn deliver(answered: &Answers<'_>, answer: Answer) -> Result<(), Ended> {
     let is_last = answer.0.is_err();
+    let bytes = answer.0.as_ref().ok().and_then(Option::as_ref).map_or(0, Frame::len);
+    answered.unsent.send_modify(|unsent| *unsent += bytes);
+    let answer = (answer, answered.responses.take(bytes));
     // Whoever does not take it any more says why.
-    let sent = answered.send(answer).await;
+    let sent = answered.sender.send(answer).await;
     if is_last || sent.is_err() { pending().await } else { Ok(()) }
 }
 
 /// Sends responses until there are no more, or one says that the connection ends.
 async fn send_all(
     context: &Context,
-    mut to_send: mpsc::Receiver<Answer>,
+    mut to_send: mpsc::Receiver<(Answer, Share)>,
     writer: &mut (impl AsyncWrite + Unpin),
-    unanswered: &AtomicUsize,
+    (unanswered, unsent): (&AtomicUsize, &watch::Sender<usize>),
 ) -> Result<(), Ended> {
     let limits = &context.shared.config.limits;
     let mut outbox = Outbox::default();
     while let Some(mut answer) = to_send.recv().await {
         let mut ended = None;
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         loop {
             count += 1;
             match answer {
-                (Ok(Some(frame)), room) => outbox.push(frame, room),
-                (Ok(None), _) => {}
-                (Err(why), _) => {
+                ((Ok(Some(frame)), room), share) => {
+                    bytes += frame.len();
+                    outbox.push(frame, (room, share));
+                }
+                ((Ok(None), _), _) => {}
+                ((Err(why), _), _) => {
                     ended = Some(why);
                     break;
                 }
@@ -191,6 +223,7 @@ async fn send_all(
         }
         outbox.send(writer, limits).await?;
         unanswered.fetch_sub(count, Ordering::Relaxed);
+        unsent.send_modify(|unsent| *unsent -= bytes);
         if let Some(why) = ended {
             return Err(why);
         }

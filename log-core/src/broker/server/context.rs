@@ -1,6 +1,8 @@
 //! What a handler knows of the connection and the server that a request came to.
 
+use super::budget::Budget;
 use super::config::ServerConfig;
+use super::sessions::Sessions;
 use crate::access::{Principal, Request};
 use crate::broker::Broker;
 use crate::types::{AclOperation, CLUSTER_NAME, ResourceType};
@@ -15,6 +17,10 @@ pub(super) struct Shared {
     pub(super) config: ServerConfig,
     /// Memory for requests, in bytes.
     pub(super) memory: Arc<Semaphore>,
+    /// Memory for responses.
+    pub(super) responses: Arc<Budget>,
+    /// What readers have been told.
+    pub(super) sessions: parking_lot::Mutex<Sessions>,
     /// Whether the server shuts down.
     pub(super) stopping: watch::Sender<bool>,
 }

@@ -3,16 +3,20 @@
 //! ```text
 //!   listener ─ accept ─▶ places      how many connections, in all and by address
 //!                        connection  one task each: receive, work, send
+//!                          budget    memory that responses take
 //!                          frame     bytes of a request within limits, and of a response in pieces
 //!                          dispatch  bytes ─▶ request ─▶ handler ─▶ response ─▶ bytes
+//!                          sessions  what readers have been told, so that they are told only what is new
 //!                          handlers  a request of the wire ─▶ calls of the broker ─▶ a response of the wire
 //! ```
 //! Invariants. Bytes from the network never end the process: what is not understood ends its connection, and so does a
-//! panic. Memory for requests is bounded over all connections, and taken before a request is read. Record bytes are not
+//! panic. Memory for requests is bounded over all connections, and taken before a request is read; so is that for
+//! responses, by which fetches are kept smaller when there is little left. Record bytes are not
 //! copied between the socket and the log. Responses go out in the order of their requests.
 //!
 //! Left out: TLS, SASL and access control (the context has their places), quotas, metrics.
 
+mod budget;
 mod config;
 mod connection;
 mod context;
@@ -21,6 +25,7 @@ mod ended;
 mod frame;
 mod handlers;
 mod places;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -30,10 +35,12 @@ use super::Broker;
 use crate::access::Principal;
 use crate::service::Service as _;
 use crate::types::{Error, Result};
+use budget::Budget;
 use context::{Context, Shared};
 use ended::Ended;
 use futures::FutureExt as _;
 use places::Places;
+use sessions::Sessions;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -66,7 +73,10 @@ impl Server {
         }
         let places = Places::new(config.limits.connections_max, config.limits.connections_per_address_max);
         let memory = Arc::new(Semaphore::new(config.limits.in_flight_bytes_max));
-        let shared = Arc::new(Shared { broker, config, memory, stopping: watch::Sender::new(false) });
+        let responses = Budget::new(config.limits.in_flight_bytes_max);
+        let sessions = parking_lot::Mutex::new(Sessions::new(u128::from_be_bytes(broker.random()) as u64));
+        let shared =
+            Arc::new(Shared { broker, config, memory, responses, sessions, stopping: watch::Sender::new(false) });
         let (mut listeners, mut accepting) = (Vec::new(), JoinSet::new());
         for (listener, address, listening) in bound {
             tracing::info!(listener = listener.name, %address, "listening");
