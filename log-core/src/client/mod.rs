@@ -25,4 +25,5 @@ pub use log::Log;
 pub use producer::{Producer, ProducerBuilder, SentTo};
 pub use queue::{Job, Queue};
 pub use reader::PartitionReader;
+pub use remote::{Connector, SaslMechanism};
 pub use transaction::{Transaction, TransactionalProducer, TransactionalProducerBuilder};

@@ -11,6 +11,7 @@
 
 use super::address::Address;
 use super::connection::{Lost, unreachable};
+use super::login::Login;
 use super::metadata::{Image, Topic};
 use super::network::Network;
 use super::peer::{Call, Lane, Peer};
@@ -40,6 +41,7 @@ pub(super) enum Target {
 #[derive(Debug)]
 pub(super) struct Cluster {
     network: Arc<dyn Network>,
+    login: Option<Arc<Login>>,
     /// What the user named.
     bootstrap: Vec<Address>,
     peers: Mutex<HashMap<Address, Arc<Peer>>>,
@@ -68,10 +70,11 @@ macro_rules! answer {
 pub(super) use answer;
 
 impl Cluster {
-    pub(super) fn new(network: Arc<dyn Network>, bootstrap: Vec<Address>) -> Self {
+    pub(super) fn new(network: Arc<dyn Network>, login: Option<Login>, bootstrap: Vec<Address>) -> Self {
         let seed = u64::from_le_bytes(secret::<8>());
         Self {
             network,
+            login: login.map(Arc::new),
             bootstrap,
             peers: Mutex::default(),
             image: Mutex::default(),
@@ -97,7 +100,10 @@ impl Cluster {
 
     fn peer(&self, address: &Address) -> Arc<Peer> {
         let mut peers = self.peers.lock();
-        let new = || Arc::new(Peer::new(address.clone(), self.network.clone(), self.rng.clone()));
+        let new = || {
+            let (network, login) = (self.network.clone(), self.login.clone());
+            Arc::new(Peer::new(address.clone(), network, login, self.rng.clone()))
+        };
         let peer = peers.entry(address.clone()).or_insert_with(new).clone();
         if self.is_closed() {
             peer.close();

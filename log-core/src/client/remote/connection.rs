@@ -14,6 +14,7 @@
 //! - Memory for an answer is taken as its bytes come, not as its length announces them.
 
 use super::address::Address;
+use super::login::Login;
 use super::network::{Network, Stream};
 use super::versions::Versions;
 use crate::types::{Error, Result, limits};
@@ -52,6 +53,8 @@ pub(super) struct Lost {
 pub(super) struct Connection {
     address: Address,
     versions: Versions,
+    /// When it has to be replaced, because what was said of who we are does not hold any longer.
+    until: Option<Instant>,
     queue: mpsc::Sender<Outgoing>,
     state: Arc<State>,
     driver: AbortHandle,
@@ -88,8 +91,13 @@ struct Expected {
 }
 
 impl Connection {
-    /// Connects, and finds out what the broker speaks.
-    pub(super) async fn open(network: &dyn Network, address: &Address, limit: Duration) -> Result<Self> {
+    /// Connects, finds out what the broker speaks, and says who we are.
+    pub(super) async fn open(
+        network: &dyn Network,
+        address: &Address,
+        login: Option<&Login>,
+        limit: Duration,
+    ) -> Result<Self> {
         let deadline = Instant::now() + limit;
         let stream = match timeout_at(deadline, network.open(address)).await {
             Ok(Ok(stream)) => stream,
@@ -104,8 +112,12 @@ impl Connection {
             ended: Mutex::default(),
         });
         let driver = tokio::spawn(drive(address.clone(), stream, requests, state.clone())).abort_handle();
-        let mut connection = Self { address: address.clone(), versions: Versions::default(), queue, state, driver };
+        let mut connection =
+            Self { address: address.clone(), versions: Versions::default(), until: None, queue, state, driver };
         connection.versions = connection.negotiate(deadline).await?;
+        if let Some(login) = login {
+            connection.until = login.log_in(&connection, deadline).await?;
+        }
         Ok(connection)
     }
 
@@ -140,7 +152,8 @@ impl Connection {
 
     /// Whether it can still be asked.
     pub(super) fn is_open(&self) -> bool {
-        self.state.ended.lock().is_none() && !self.queue.is_closed()
+        let is_over = self.until.is_some_and(|until| until <= Instant::now());
+        self.state.ended.lock().is_none() && !self.queue.is_closed() && !is_over
     }
 
     /// Whether nothing waits for an answer.

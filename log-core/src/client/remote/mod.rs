@@ -5,7 +5,7 @@
 //!     topics offsets produce fetch transactions configs …    what to ask, and what answers mean
 //!     cluster    which broker to ask: metadata, leaders, coordinators; again until the time is over (retry)
 //!     peer       one broker: its connections, one for each kind of wait
-//!     connection requests in a pipeline, answers in order, versions (versions)
+//!     connection requests in a pipeline, answers in order, versions (versions), who we are (login)
 //!     network    a stream of bytes
 //! ```
 //! Invariants. Bytes from a broker never panic and never make us take memory that they do not fill: what is not understood
@@ -19,7 +19,9 @@ mod address;
 mod cluster;
 mod configs;
 mod connection;
+mod connector;
 mod fetch;
+mod login;
 mod metadata;
 mod network;
 mod offsets;
@@ -33,11 +35,15 @@ mod topics;
 mod transactions;
 mod versions;
 
+pub use connector::Connector;
+pub use login::SaslMechanism;
+
 use super::Log;
 use crate::types::Result;
 use address::Address;
 use cluster::Cluster;
-use network::{Network, Tcp};
+use login::Login;
+use network::Network;
 use std::sync::Arc;
 
 /// A log at the other end of connections.
@@ -51,8 +57,8 @@ pub(super) struct Remote {
 
 impl Remote {
     /// A client of the cluster that these brokers are of. Fails if none of them can be reached.
-    async fn connect(network: Arc<dyn Network>, addresses: Vec<Address>) -> Result<Self> {
-        let cluster = Arc::new(Cluster::new(network, addresses));
+    async fn connect(network: Arc<dyn Network>, login: Option<Login>, addresses: Vec<Address>) -> Result<Self> {
+        let cluster = Arc::new(Cluster::new(network, login, addresses));
         cluster.metadata(Some(&[])).await.map_err(|lost| lost.error)?;
         Ok(Self {
             cluster,
@@ -70,8 +76,11 @@ impl Log {
     /// Fails with [`Error::Unreachable`](crate::Error::Unreachable) if none of them answers. Later failures are waited out: brokers may come and go.
     /// Queues are not offered over connections yet ([`Error::Unsupported`](crate::Error::Unsupported)).
     pub async fn connect(brokers: impl AsRef<str>) -> Result<Self> {
-        let addresses = Address::parse_all(brokers.as_ref())?;
-        let remote = Remote::connect(Arc::new(Tcp), addresses).await?;
-        Ok(Self::over(Arc::new(remote)))
+        Self::connector(brokers).connect().await
+    }
+
+    /// The same with more to say: who this is.
+    pub fn connector(brokers: impl AsRef<str>) -> Connector {
+        Connector::new(brokers.as_ref())
     }
 }

@@ -14,6 +14,7 @@
 
 use super::address::Address;
 use super::connection::{Connection, Lost};
+use super::login::Login;
 use super::network::Network;
 use super::retry::Backoff;
 use super::versions::Versions;
@@ -56,6 +57,7 @@ pub(super) struct Call {
 pub(super) struct Peer {
     address: Address,
     network: Arc<dyn Network>,
+    login: Option<Arc<Login>>,
     rng: Arc<Mutex<Rng>>,
     control: Slot,
     append: Slot,
@@ -84,10 +86,16 @@ struct Attempts {
 }
 
 impl Peer {
-    pub(super) fn new(address: Address, network: Arc<dyn Network>, rng: Arc<Mutex<Rng>>) -> Self {
+    pub(super) fn new(
+        address: Address,
+        network: Arc<dyn Network>,
+        login: Option<Arc<Login>>,
+        rng: Arc<Mutex<Rng>>,
+    ) -> Self {
         Self {
             address,
             network,
+            login,
             rng,
             control: Slot::default(),
             append: Slot::default(),
@@ -193,7 +201,7 @@ impl Peer {
         if let Some(next) = next {
             sleep_until(next).await;
         }
-        let opened = Connection::open(&*self.network, &self.address, CONNECT_LIMIT).await;
+        let opened = Connection::open(&*self.network, &self.address, self.login.as_deref(), CONNECT_LIMIT).await;
         if self.waiting_room.is_closed() {
             return Err(Error::Closed);
         }

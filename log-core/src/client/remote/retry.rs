@@ -46,6 +46,8 @@ impl Trouble {
         let passes = match code {
             // Metadata says whether it is there: see `Cluster::topic`.
             ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => true,
+            // It stops, and another leads; or it comes back.
+            ErrorCode::BrokerNotAvailable => true,
             // These have somebody who waits in his own way, or nothing to wait for.
             ErrorCode::ConcurrentTransactions
             | ErrorCode::ElectionNotNeeded

@@ -9,7 +9,7 @@
 
 use super::Remote;
 use super::cluster::{Target, answer, call};
-use super::peer::Call;
+use super::peer::{Call, Lane};
 use super::retry::{REQUEST_LIMIT, Trouble, persist};
 use crate::service::{
     AddOffsetsToTransaction, AddPartitionsToTransaction, CommitTransactionOffsets, DescribeTransactions,
@@ -322,7 +322,8 @@ impl Remote {
             (false, None) => 0..=COMMIT_V2_FROM - 1,
         };
         persist!(self.cluster.patience(REQUEST_LIMIT), async {
-            let call = Call { versions: versions.clone(), ..call(Request::TxnOffsetCommit(asked.clone())) };
+            let request = Request::TxnOffsetCommit(asked.clone());
+            let call = Call { versions: versions.clone(), lane: Lane::Group, ..call(request) };
             let told = answer!(self.ask_coordinator(Coordinated::Group, group.as_str(), call).await, TxnOffsetCommit)?;
             for one in told.topics.iter().flat_map(|topic| &topic.partitions) {
                 let code = ErrorCode::from_number(one.error_code);

@@ -4,6 +4,7 @@
 //! With `TAILWATER_TEST_KAFKA=host:9092` the same tests run against that cluster too.
 
 mod administration;
+mod restarts;
 mod scripted;
 mod shared;
 mod transactions;
@@ -43,7 +44,11 @@ fn broker() -> Arc<Broker> {
 }
 
 async fn serve(broker: Arc<Broker>) -> Server {
-    let listener = ListenerConfig::plaintext("127.0.0.1:0".parse().unwrap());
+    serve_at(broker, "127.0.0.1:0").await
+}
+
+async fn serve_at(broker: Arc<Broker>, address: &str) -> Server {
+    let listener = ListenerConfig::plaintext(address.parse().unwrap());
     Server::start(broker, ServerConfig { listeners: vec![listener], ..ServerConfig::default() }).await.unwrap()
 }
 

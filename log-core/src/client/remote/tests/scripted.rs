@@ -143,7 +143,7 @@ impl Pipes {
     }
 
     async fn connect(&self) -> crate::Result<Log> {
-        let remote = Remote::connect(Arc::new(self.clone()), Address::parse_all("a:1,b:1").unwrap()).await?;
+        let remote = Remote::connect(Arc::new(self.clone()), None, Address::parse_all("a:1,b:1").unwrap()).await?;
         Ok(Log::over(Arc::new(remote)))
     }
 
