@@ -43,3 +43,26 @@ fn what_keeps_a_server_from_starting_is_told() {
     running.signal("TERM");
     assert_eq!(running.wait().0, Some(0));
 }
+
+#[test]
+fn commands_work_on_a_server() {
+    let tw = Tw::new();
+    let mut running = tw.start(&["start", "--listen", "127.0.0.1:0", "--json"]);
+    let address = address(&running.line());
+    let at = |args: &[&str]| tw.run(&[&["--connect", &*address], args].concat());
+    at(&["topic", "create", "greetings", "-p", "2"]).ok();
+    at(&["topic", "create", "greetings"]).error("TW0103");
+    tw.feed(&["--connect", &address, "put", "greetings", "--partition", "1"], "hello\nthere\n").ok();
+    assert_eq!(at(&["tail", "greetings", "--from", "earliest"]).ok(), "hello\nthere\n");
+    assert!(at(&["topic", "list"]).ok().contains("greetings"));
+    let described: Value = serde_json::from_str(at(&["--json", "topic", "describe", "greetings"]).ok().trim()).unwrap();
+    assert_eq!(described["partitions"][1]["high_watermark"], 2, "{described}");
+    at(&["tail", "nothing"]).error("TW0102");
+    at(&["take", "greetings", "--group", "workers"]).error("TW0166");
+    at(&["doctor"]).error("TW0166");
+    at(&["topic", "delete", "greetings", "--yes"]).ok();
+    running.signal("TERM");
+    assert_eq!(running.wait().0, Some(0));
+    let err = at(&["topic", "list"]).error("TW0216");
+    assert!(err.contains(&address), "{err}");
+}
