@@ -21,7 +21,15 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
     ApiKey::SaslHandshake,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
@@ -33,6 +41,7 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::AddOffsetsToTxn,
     ApiKey::EndTxn,
     ApiKey::WriteTxnMarkers,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeAcls,
     ApiKey::CreateAcls,
     ApiKey::DeleteAcls,
@@ -46,10 +55,12 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::RenewDelegationToken,
     ApiKey::ExpireDelegationToken,
     ApiKey::DescribeDelegationToken,
+    ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeClientQuotas,
     ApiKey::AlterClientQuotas,
     ApiKey::DescribeUserScramCredentials,
@@ -61,6 +72,8 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::UnregisterBroker,
     ApiKey::DescribeTransactions,
     ApiKey::ListTransactions,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -70,6 +83,8 @@ pub(super) const SERVED: &[ApiKey] = &[
 pub(super) struct Call {
     correlation_id: i32,
     version: Version,
+    /// What the client calls itself.
+    client_id: String,
     /// `None` for an ApiVersions of a version that is not spoken.
     request: Option<Request>,
 }
@@ -100,12 +115,13 @@ pub(super) fn read(content: Bytes) -> Result<Call, Ended> {
     let bytes = content.len();
     let mut reader = Reader::of_request(content);
     let header = RequestHeader::read(&mut reader).map_err(Ended::NotUnderstood)?;
-    let RequestHeader { key, version_number, correlation_id, .. } = header;
+    let RequestHeader { key, version_number, correlation_id, ref client_id } = header;
+    let client_id = client_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let version = header.version().filter(|_| SERVED.contains(&key));
     let Some(version) = version else {
         if key == ApiKey::ApiVersions {
             let version = key.version(0).expect("it is spoken");
-            return Ok(Call { correlation_id, version, request: None });
+            return Ok(Call { correlation_id, version, client_id, request: None });
         }
         let why = format!("{key} version {version_number} is not served here");
         return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
@@ -113,7 +129,7 @@ pub(super) fn read(content: Bytes) -> Result<Call, Ended> {
     let mut request = Request::read(key, version, reader).map_err(Ended::NotUnderstood)?;
     part(&mut request, bytes);
     tracing::trace!(correlation_id, version = version_number, %request, "received");
-    Ok(Call { correlation_id, version, request: Some(request) })
+    Ok(Call { correlation_id, version, client_id, request: Some(request) })
 }
 
 /// Parts what is kept of a request from a frame of so many bytes, if the frame is much larger: batches stay in memory for
@@ -137,13 +153,18 @@ fn part(request: &mut Request, bytes: usize) {
 
 /// Carries out a request. `None` if it wants no response.
 pub(super) async fn answer(context: &Context, call: Call) -> Result<Option<Frame>, Ended> {
-    let Call { correlation_id, version, request } = call;
-    let Some(response) = handle(context, request, version).await? else { return Ok(None) };
+    let Call { correlation_id, version, client_id, request } = call;
+    let Some(response) = handle(context, request, version, &client_id).await? else { return Ok(None) };
     tracing::trace!(correlation_id, %response, "answering");
     response.to_frame(version, correlation_id).map(Some).map_err(Ended::NotUnderstood)
 }
 
-async fn handle(context: &Context, request: Option<Request>, version: Version) -> Result<Option<Response>, Ended> {
+async fn handle(
+    context: &Context,
+    request: Option<Request>,
+    version: Version,
+    client_id: &str,
+) -> Result<Option<Response>, Ended> {
     let Some(request) = request else {
         return Ok(Some(Response::ApiVersions(handlers::versions::not_spoken())));
     };
@@ -257,6 +278,35 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
         }
         Request::UnregisterBroker(request) => {
             Response::UnregisterBroker(handlers::cluster::unregister_broker(context, &request))
+        }
+        Request::JoinGroup(request) => {
+            Response::JoinGroup(handlers::groups::join(context, request, version, client_id).await)
+        }
+        Request::SyncGroup(request) => Response::SyncGroup(handlers::groups::sync(context, request).await),
+        Request::Heartbeat(request) => Response::Heartbeat(handlers::groups::heartbeat(context, request).await),
+        Request::LeaveGroup(request) => Response::LeaveGroup(handlers::groups::leave(context, request, version).await),
+        Request::DescribeGroups(request) => {
+            Response::DescribeGroups(handlers::groups::describe(context, request, version))
+        }
+        Request::ListGroups(request) => Response::ListGroups(handlers::groups::list(context, &request)),
+        Request::DeleteGroups(request) => Response::DeleteGroups(handlers::groups::delete(context, request).await),
+        Request::ConsumerGroupHeartbeat(request) => Response::ConsumerGroupHeartbeat(
+            handlers::groups::consumer_heartbeat(context, request, version, client_id).await,
+        ),
+        Request::ConsumerGroupDescribe(request) => {
+            Response::ConsumerGroupDescribe(handlers::groups::describe_consumer(context, request))
+        }
+        Request::OffsetCommit(request) => {
+            Response::OffsetCommit(handlers::group_offsets::commit(context, request, version).await)
+        }
+        Request::OffsetFetch(request) => {
+            Response::OffsetFetch(handlers::group_offsets::fetch(context, request, version))
+        }
+        Request::OffsetDelete(request) => {
+            Response::OffsetDelete(handlers::group_offsets::delete(context, request).await)
+        }
+        Request::TxnOffsetCommit(request) => {
+            Response::TxnOffsetCommit(handlers::group_offsets::commit_in_transaction(context, request, version).await)
         }
         other => {
             if let Some(response) = handlers::users::token(&other) {
