@@ -43,3 +43,27 @@ fn what_keeps_a_server_from_starting_is_told() {
     running.signal("TERM");
     assert_eq!(running.wait().0, Some(0));
 }
+
+#[test]
+fn a_listener_that_asks_who_comes_may_be_open() {
+    let tw = Tw::new();
+    let err = tw.run(&["start", "--listen", "SASL_TLS://0.0.0.0:0"]).error("TW0211");
+    assert!(err.contains("--tls-cert"), "{err}");
+    tw.run(&["start", "--listen", "TLS://127.0.0.1:0", "--tls-cert", "nowhere", "--tls-key", "nowhere"])
+        .error("TW0502");
+    let file = tw.write("cert.pem", "not a certificate");
+    let err =
+        tw.run(&["start", "--listen", "TLS://127.0.0.1:0", "--tls-cert", &file, "--tls-key", &file]).error("TW0107");
+    assert!(err.contains("certificate of the server"), "{err}");
+    assert_eq!(tw.run(&["start", "--listen", "FTP://127.0.0.1:0"]).code, Some(2));
+
+    tw.feed(&["user", "add", "alice"], "pencil\n").ok();
+    let mut running = tw.start(&["start", "--listen", "SASL_PLAINTEXT://0.0.0.0:0", "--json"]);
+    let open = address(&running.line()).replace("0.0.0.0", "127.0.0.1");
+    let mut client = TcpStream::connect(open).unwrap();
+    // Metadata in version 0 of all topics: nobody knows who asks.
+    client.write_all(&[0, 0, 0, 14, 0, 3, 0, 0, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0]).unwrap();
+    assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0);
+    running.signal("TERM");
+    assert_eq!(running.wait().0, Some(0));
+}

@@ -75,7 +75,7 @@ async fn exchange_one(
         if !is_asked_before(header.key) {
             return Err(Ended::AskedTooSoon(header.key));
         }
-        dispatch::answer(context, dispatch::read(content)?).await?
+        dispatch::answer(context, dispatch::read(content)?).await?.frame
     };
     let mut outbox = Outbox::default();
     if let Some(frame) = answer {

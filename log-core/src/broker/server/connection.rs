@@ -10,14 +10,15 @@
 //! submitted, which is in order, and then they wait together for one sync. An append inside a transaction may have to
 //! wait before it is submitted, so it goes alone.
 //!
+//! Who has used more than its quota is answered, and then not heard for a while.
+//!
 //! When the peer is gone, what it had sent is carried out, but nothing waits for others on its behalf any more. When the
 //! server shuts down, no more is read, and what was read is answered.
 
 use super::context::Context;
-use super::dispatch::{self, Call};
+use super::dispatch::{self, Answered, Call};
 use super::ended::Ended;
 use super::frame::{self, Outbox, Received};
-use crate::wire::Frame;
 use futures::future::{BoxFuture, FutureExt as _, ready};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use std::future::pending;
@@ -26,12 +27,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// Requests of a connection that are read and not answered.
 const READ_AHEAD: usize = 32;
 
-/// What a request came to: a response, if it wants one, and the room that it takes until that is sent.
-type Answer = (Result<Option<Frame>, Ended>, OwnedSemaphorePermit);
+/// What a request came to, and the room that it takes until its response is sent.
+type Answer = (Result<Answered, Ended>, OwnedSemaphorePermit);
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(
@@ -110,14 +112,20 @@ async fn work_all(
     gone: watch::Receiver<bool>,
 ) -> Result<(), Ended> {
     let mut appends: FuturesOrdered<BoxFuture<'_, Answer>> = FuturesOrdered::new();
+    // Until when the peer is not heard.
+    let mut muted: Option<Instant> = None;
     loop {
         let received = tokio::select! {
             biased;
             Some(answer) = appends.next() => {
-                deliver(&answered, answer).await?;
+                muted = muted.max(deliver(&answered, answer).await?);
                 continue;
             }
-            received = to_do.recv() => received,
+            () = quiet(context, muted, gone.clone()), if muted.is_some() => {
+                muted = None;
+                continue;
+            }
+            received = to_do.recv(), if muted.is_none() => received,
         };
         let Some(Received { content, room }) = received else { break };
         let call = dispatch::read(content)?;
@@ -135,12 +143,12 @@ async fn work_all(
             continue;
         }
         while let Some(answer) = appends.next().await {
-            deliver(&answered, answer).await?;
+            muted = muted.max(deliver(&answered, answer).await?);
         }
         let answer = alone(context, call, gone.clone()).await;
         let refused = if is_before_authentication { context.refused().await } else { None };
         let no_room = refused.as_ref().and_then(|_| context.shared.memory.clone().try_acquire_many_owned(0).ok());
-        deliver(&answered, (answer, room)).await?;
+        muted = muted.max(deliver(&answered, (answer, room)).await?);
         if let (Some(ended), Some(no_room)) = (refused, no_room) {
             deliver(&answered, (Err(ended), no_room)).await?;
         }
@@ -152,21 +160,33 @@ async fn work_all(
 }
 
 /// Carries out one request, unless it waits for others and nobody waits for it.
-async fn alone(context: &Context, call: Call, mut gone: watch::Receiver<bool>) -> Result<Option<Frame>, Ended> {
+async fn alone(context: &Context, call: Call, mut gone: watch::Receiver<bool>) -> Result<Answered, Ended> {
     if !call.waits_for_others() {
         return dispatch::answer(context, call).await;
     }
     tokio::select! {
         answer = dispatch::answer(context, call) => answer,
-        _ = gone.wait_for(|gone| *gone) => Ok(None),
+        _ = gone.wait_for(|gone| *gone) => Ok(Answered::default()),
     }
 }
 
-async fn deliver(answered: &mpsc::Sender<Answer>, answer: Answer) -> Result<(), Ended> {
-    let is_last = answer.0.is_err();
+/// Hands an answer over to be sent; until when the peer is not heard after it.
+async fn deliver(answered: &mpsc::Sender<Answer>, answer: Answer) -> Result<Option<Instant>, Ended> {
+    let mute = answer.0.as_ref().ok().map(|answered| answered.mute);
     // Whoever does not take it any more says why.
-    let sent = answered.send(answer).await;
-    if is_last || sent.is_err() { pending().await } else { Ok(()) }
+    match (answered.send(answer).await, mute) {
+        (Ok(()), Some(mute)) => Ok((!mute.is_zero()).then(|| Instant::now() + mute)),
+        _ => pending().await,
+    }
+}
+
+/// Waits until the peer is heard again, or there is nobody to be heard.
+async fn quiet(context: &Context, until: Option<Instant>, mut gone: watch::Receiver<bool>) {
+    tokio::select! {
+        () = sleep_until(until.unwrap_or_else(Instant::now)) => {}
+        _ = gone.wait_for(|gone| *gone) => {}
+        () = context.stopping() => {}
+    }
 }
 
 /// Sends responses until there are no more, or one says that the connection ends.
@@ -184,8 +204,8 @@ async fn send_all(
         loop {
             count += 1;
             match answer {
-                (Ok(Some(frame)), room) => outbox.push(frame, room),
-                (Ok(None), _) => {}
+                (Ok(Answered { frame: Some(frame), .. }), room) => outbox.push(frame, room),
+                (Ok(_), _) => {}
                 (Err(why), _) => {
                     ended = Some(why);
                     break;

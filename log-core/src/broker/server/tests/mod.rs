@@ -19,6 +19,10 @@ mod access;
 mod cluster;
 mod configs;
 mod connections;
+#[cfg(feature = "tls")]
+mod matrix;
+mod metrics;
+mod quotas;
 mod reading;
 mod sasl;
 #[cfg(feature = "tls")]
