@@ -5,6 +5,7 @@ use crate::client::Log;
 use crate::env::{Clock, Disk, RealDisk};
 use crate::service::Service as _;
 use crate::types::Result;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,7 +39,11 @@ impl Server {
         settings: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self> {
         let disk = Arc::new(RealDisk::default());
-        let broker = Broker::open_with(disk, Clock::real(), dir.as_ref(), settings.into_iter().collect())?;
+        let mut settings: BTreeMap<_, _> = settings.into_iter().collect();
+        // What clients that describe the broker are told.
+        settings.entry("log.dirs".to_owned()).or_insert_with(|| dir.as_ref().display().to_string());
+        settings.entry("listeners".to_owned()).or_insert_with(|| listeners(&config));
+        let broker = Broker::open_with(disk, Clock::real(), dir.as_ref(), settings)?;
         match Self::start(broker.clone(), config).await {
             Ok(server) => Ok(server),
             Err(error) => {
@@ -52,4 +57,10 @@ impl Server {
     pub fn log(&self) -> Log {
         Log::over(self.broker())
     }
+}
+
+/// As Kafka writes them: `NAME://HOST:PORT`, with commas between.
+fn listeners(config: &ServerConfig) -> String {
+    let each = config.listeners.iter().map(|listener| format!("{}://{}", listener.name, listener.address));
+    each.collect::<Vec<_>>().join(",")
 }

@@ -49,6 +49,9 @@ struct Args {
     /// The data directory [default: $TW_DATA, else ./tw-data; for the demo ./tw-demo]
     #[arg(long, global = true, env = "TW_DATA", hide_env = true, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Work on a log that is served there, by `tw start` or Apache Kafka, instead of a data directory
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    connect: Option<String>,
     /// Machine-readable output: one JSON object per line, errors too
     #[arg(long, global = true)]
     json: bool,
@@ -126,6 +129,8 @@ pub(crate) struct Context {
     /// Whether the user chose it.
     #[cfg_attr(not(feature = "sql"), expect(dead_code, reason = "only the demo asks"))]
     pub(crate) data_given: bool,
+    /// The brokers to connect to, instead of opening the directory.
+    pub(crate) connect: Option<String>,
     /// Where to print.
     pub(crate) out: Output,
     /// Whether the user asked to stop.
@@ -135,7 +140,10 @@ pub(crate) struct Context {
 impl Context {
     /// Opens the log, making its directory, runs `work`, and closes the log whatever came of it.
     pub(crate) async fn with_log<T>(&mut self, work: impl AsyncFnOnce(&Log, &mut Self) -> Result<T>) -> Result<T> {
-        let log = Log::open(&self.data).await?;
+        let log = match &self.connect {
+            Some(brokers) => Log::connect(brokers).await?,
+            None => Log::open(&self.data).await?,
+        };
         let result = work(&log, self).await;
         let closed = log.close().await;
         let value = result?;
@@ -148,7 +156,7 @@ impl Context {
         &mut self,
         work: impl AsyncFnOnce(&Log, &mut Self) -> Result<T>,
     ) -> Result<T> {
-        if !self.data.exists() {
+        if self.connect.is_none() && !self.data.exists() {
             return Err(Error::NoData { dir: self.data.clone() });
         }
         self.with_log(work).await
@@ -174,7 +182,7 @@ pub(crate) fn main() -> ExitCode {
     let (mut out, result) = runtime.block_on(async move {
         let data_given = args.data.is_some();
         let data = args.data.unwrap_or_else(|| PathBuf::from("./tw-data"));
-        let mut cx = Context { data, data_given, out, stop: Stop::install() };
+        let mut cx = Context { data, data_given, connect: args.connect, out, stop: Stop::install() };
         let result = run(args.command, &mut cx).await;
         let flushed = cx.out.flush();
         (cx.out, result.and(flushed))
@@ -194,7 +202,26 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+impl Command {
+    /// What a command is called that works on the files of a data directory, or serves them.
+    const fn needs_directory(&self) -> Option<&'static str> {
+        match self {
+            #[cfg(feature = "sql")]
+            Self::Demo(_) => Some("`tw demo` over a connection"),
+            #[cfg(feature = "server")]
+            Self::Start(_) => Some("`tw start` over a connection"),
+            Self::Doctor => Some("`tw doctor` over a connection"),
+            Self::Repair(_) => Some("`tw repair` over a connection"),
+            Self::Bench(_) => Some("`tw bench` over a connection"),
+            _ => None,
+        }
+    }
+}
+
 async fn run(command: Command, cx: &mut Context) -> Result<()> {
+    if let (Some(_), Some(what)) = (&cx.connect, command.needs_directory()) {
+        return Err(tailwater::log::Error::Unsupported { what }.into());
+    }
     match command {
         #[cfg(feature = "sql")]
         Command::Demo(args) => crate::demo::run(args, cx).await,

@@ -1,7 +1,8 @@
 //! Producer, consumer, queue and admin, over [`crate::service::Service`].
 //!
 //! [`Log`] is the handle that opens all others. It is cheap to clone; the log closes when [`Log::close`] is called.
-//! Nothing here knows whether the log is in this process or behind a socket.
+//! But for `remote`, which is the other end of a connection, nothing here knows whether the log is in this process or
+//! behind a socket.
 
 mod accumulator;
 mod admin;
@@ -12,6 +13,7 @@ mod log;
 mod producer;
 mod queue;
 mod reader;
+mod remote;
 mod session;
 mod stamps;
 mod transaction;
@@ -23,4 +25,5 @@ pub use log::Log;
 pub use producer::{Producer, ProducerBuilder, SentTo};
 pub use queue::{Job, Queue};
 pub use reader::PartitionReader;
+pub use remote::{Connector, SaslMechanism};
 pub use transaction::{Transaction, TransactionalProducer, TransactionalProducerBuilder};

@@ -75,7 +75,13 @@ pub(crate) fn started(values: Overrides) -> Result<Overrides> {
         Some(setting) => setting.checked(&value).map(|value| (name, value)),
         None => Err(unknown(&broker, &name)),
     };
-    values.into_iter().map(check).collect()
+    let mut values = values.into_iter().map(check).collect::<Result<Overrides>>()?;
+    // Two names of one thing.
+    if let Some(id) = values.get("node.id").or_else(|| values.get("broker.id")).cloned() {
+        values.insert("node.id".into(), id.clone());
+        values.insert("broker.id".into(), id);
+    }
+    Ok(values)
 }
 
 fn unknown(resource: &ConfigResource, name: &str) -> Error {

@@ -38,8 +38,7 @@ pub(crate) struct Described {
 impl BrokerSettings {
     /// The id of a broker that was given these at the start.
     pub(crate) fn node_id(started: &Overrides) -> i32 {
-        let given = ["node.id", "broker.id"].into_iter().find_map(|name| started.get(name));
-        given.and_then(|id| id.parse().ok()).unwrap_or(0)
+        started.get("node.id").and_then(|id| id.parse().ok()).unwrap_or(0)
     }
 
     /// The values of a broker's setting, the one that holds first.

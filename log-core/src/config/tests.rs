@@ -162,3 +162,15 @@ fn a_value_is_found_by_going_down_the_sources() {
     assert_eq!(brokers.value("log.retention.ms"), Some("30"));
     assert_eq!(brokers.parsed::<u32>("num.partitions"), Some(1));
 }
+
+#[test]
+fn what_is_given_at_the_start_is_checked() {
+    let given = |name: &str, value: &str| started([(name.to_owned(), value.to_owned())].into());
+    let both = given("broker.id", "7").unwrap();
+    assert_eq!((both["node.id"].as_str(), BrokerSettings::node_id(&both)), ("7", 7));
+    assert_eq!(BrokerSettings::node_id(&given("node.id", "3").unwrap()), 3);
+    assert_eq!(BrokerSettings::node_id(&Overrides::new()), 0);
+    for (name, value) in [("node.id", "-1"), ("node.id", "one"), ("num.partition", "4"), ("num.partitions", "0")] {
+        assert!(matches!(given(name, value), Err(Error::InvalidConfig { .. })), "{name}={value}");
+    }
+}

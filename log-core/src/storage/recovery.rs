@@ -32,7 +32,7 @@ use super::resources::Resources;
 use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::snapshot;
-use super::sync::FAILED_SYNC;
+use super::sync::{FAILED_SYNC, note_failed_sync};
 use crate::mutants::{self, Mutant};
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
 use crate::types::{Error, Flush, Offset, PartitionIndex, Result, Timestamp, TopicId, limits};
@@ -422,7 +422,10 @@ impl Recovery<'_> {
             if rewritten > 0 {
                 rewrite(segment, from.max(segment.len().saturating_sub(rewritten)))?;
             }
-            segment.file()?.sync_data().map_err(|e| Error::io("sync", &segment.path, e))?;
+            segment.file()?.sync_data().map_err(|e| {
+                note_failed_sync(disk.as_ref(), self.dir);
+                Error::io("sync", &segment.path, e)
+            })?;
         }
         if has_failed {
             disk.remove_file(&note).map_err(|e| Error::io("remove", &note, e))?;

@@ -5,13 +5,21 @@ use super::log::{Names, PartitionLog, sealed_changes};
 use crate::env::{Disk, File, OpenMode};
 use crate::mutants::{self, Mutant};
 use crate::types::{Error, Offset, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// An empty file of this name in a log's directory says that a sync of it has failed: what was not synced then reads back
 /// from memory, but no later sync writes it. It need not be durable: that memory does not outlive the machine either.
 pub(super) const FAILED_SYNC: &str = "failed-sync";
+
+/// Leaves that file for the next process, which finds the bytes as if nothing had happened.
+pub(super) fn note_failed_sync(disk: &dyn Disk, dir: &Path) {
+    let path = dir.join(FAILED_SYNC);
+    if let Err(error) = disk.open(&path, OpenMode::ReadWrite) {
+        tracing::error!(path = %path.display(), %error, "nothing will tell that a sync has failed");
+    }
+}
 
 /// The files to sync so that a log is durable up to a point; see [`PartitionLog::begin_sync`].
 #[derive(Debug)]
@@ -120,7 +128,7 @@ impl PartitionLog {
             }
             let fenced = Error::Fenced { why: format!("a sync failed: {error}") };
             self.refusal = Some(fenced.clone());
-            self.note_failed_sync();
+            note_failed_sync(self.resources.disk().as_ref(), &self.dir);
             // What was appended while it ran is not synced either.
             (self.dirty, self.names) = (Vec::new(), Names::Synced);
             return Err(fenced);
@@ -133,14 +141,6 @@ impl PartitionLog {
         self.raise_high_watermark(ticket.upto.offset);
         let changes = sealed_changes(ticket.sealed).chain([Change::Durable(ticket.upto)]).collect();
         Ok(Synced { durable: ticket.upto.offset, changes })
-    }
-
-    /// Tells the next process, which finds the bytes as if nothing had happened.
-    pub(super) fn note_failed_sync(&self) {
-        let path = self.dir.join(FAILED_SYNC);
-        if let Err(error) = self.resources.disk().open(&path, OpenMode::ReadWrite) {
-            tracing::error!(path = %path.display(), %error, "nothing will tell that a sync has failed");
-        }
     }
 
     /// Makes everything appended so far durable, in one go; the changes are for the checkpoint. Errors as for

@@ -13,6 +13,7 @@ use super::log::{Names, PartitionLog};
 use super::scan::{Check, Found};
 use super::segment::Segment;
 use super::snapshot;
+use super::sync::note_failed_sync;
 use crate::env::Disk;
 use crate::mutants::{self, Mutant};
 use crate::types::{Error, Offset, Result};
@@ -199,7 +200,7 @@ impl PartitionLog {
         self.refusal =
             result.as_ref().err().map(|error| Error::Fenced { why: format!("a truncation failed: {error}") });
         if result.is_err() {
-            self.note_failed_sync();
+            note_failed_sync(self.resources.disk().as_ref(), &self.dir);
         } else {
             self.durable = truncation.point;
             self.raise_high_watermark(self.shared.offsets().high_watermark);

@@ -416,6 +416,14 @@ pub enum Error {
         /// The address.
         address: String,
     },
+    /// TW0216: a broker cannot be spoken to.
+    #[error("cannot reach {address}: {why}")]
+    Unreachable {
+        /// The broker, or the first that was named.
+        address: String,
+        /// What stood in the way.
+        why: String,
+    },
     /// TW0208: the operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -481,6 +489,7 @@ impl Error {
             Self::Io { .. } => "TW0208",
             Self::AddressInUse { .. } => "TW0209",
             Self::ExposedListener { .. } => "TW0210",
+            Self::Unreachable { .. } => "TW0216",
         }
     }
 
@@ -520,7 +529,7 @@ impl Error {
             | Self::AddressInUse { .. }
             | Self::GroupNotEmpty { .. }
             | Self::ConcurrentTransactions { .. } => ErrorKind::Busy,
-            Self::DiskFull { .. } | Self::NotEnoughReplicas { .. } => ErrorKind::Retriable,
+            Self::DiskFull { .. } | Self::NotEnoughReplicas { .. } | Self::Unreachable { .. } => ErrorKind::Retriable,
             Self::OffsetOutOfRange { .. }
             | Self::StaleMember { .. }
             | Self::LeaseLost { .. }
@@ -579,6 +588,7 @@ impl Error {
                  you want with   --insecure-listen"
                     .into()
             }
+            Self::Unreachable { .. } => "check the address, and that the broker runs:   tw start".into(),
             Self::DiskFull { .. } => "make room on the disk, then send again; nothing acknowledged was lost".into(),
             Self::Corrupt { offset, .. } => format!(
                 "records before offset {offset} are intact and readable; see the rest with   tw doctor   and restore the file from a copy, or see what a repair would lose with   tw repair TOPIC"

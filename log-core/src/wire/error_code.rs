@@ -254,6 +254,7 @@ impl ErrorCode {
                 Self::KafkaStorageError
             }
             Error::Closed => Self::BrokerNotAvailable,
+            Error::Unreachable { .. } => Self::NetworkException,
             // These end an attempt to open a log, or to listen: no peer is there to be told.
             Error::DirectoryInUse { .. }
             | Error::UnsupportedFormat { .. }

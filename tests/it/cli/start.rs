@@ -67,3 +67,44 @@ fn a_listener_that_asks_who_comes_may_be_open() {
     running.signal("TERM");
     assert_eq!(running.wait().0, Some(0));
 }
+
+#[test]
+fn commands_work_on_a_server() {
+    let tw = Tw::new();
+    let mut running = tw.start(&["start", "--listen", "127.0.0.1:0", "--json"]);
+    let address = address(&running.line());
+    let at = |args: &[&str]| tw.run(&[&["--connect", &*address], args].concat());
+    at(&["topic", "create", "greetings", "-p", "2"]).ok();
+    at(&["topic", "create", "greetings"]).error("TW0103");
+    tw.feed(&["--connect", &address, "put", "greetings", "--partition", "1"], "hello\nthere\n").ok();
+    assert_eq!(at(&["tail", "greetings", "--from", "earliest"]).ok(), "hello\nthere\n");
+    assert!(at(&["topic", "list"]).ok().contains("greetings"));
+    let described: Value = serde_json::from_str(at(&["--json", "topic", "describe", "greetings"]).ok().trim()).unwrap();
+    assert_eq!(described["partitions"][1]["high_watermark"], 2, "{described}");
+    at(&["tail", "nothing"]).error("TW0102");
+    at(&["take", "greetings", "--group", "workers"]).error("TW0166");
+    at(&["doctor"]).error("TW0166");
+    at(&["topic", "delete", "greetings", "--yes"]).ok();
+    running.signal("TERM");
+    assert_eq!(running.wait().0, Some(0));
+    let err = at(&["topic", "list"]).error("TW0216");
+    assert!(err.contains(&address), "{err}");
+}
+
+#[test]
+fn what_is_counted_is_shown_where_it_is_asked_for() {
+    let tw = Tw::new();
+    let mut running = tw.start(&["start", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"]);
+    let ready: Value = serde_json::from_str(&running.line()).unwrap();
+    for (path, expected) in [("/health/ready", "ready"), ("/metrics", "tailwater_connections 0")] {
+        let mut page = TcpStream::connect(ready["metrics"].as_str().unwrap()).unwrap();
+        write!(page, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        page.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(expected), "{answer}");
+    }
+    running.signal("TERM");
+    assert_eq!(running.wait().0, Some(0));
+    let err = tw.run(&["start", "--listen", "127.0.0.1:0", "--metrics", "0.0.0.0:0"]).error("TW0210");
+    assert!(err.contains("0.0.0.0:0"), "{err}");
+}

@@ -28,7 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The table of settings.
     ("config", &["types"]),
     ("service", &["types", "record", "env", "config"]),
-    ("client", &["types", "record", "codec", "env", "service", "access"]),
+    // `remote` speaks Kafka's protocol and reads settings as brokers tell them.
+    ("client", &["types", "record", "codec", "env", "service", "access", "wire", "config"]),
     (
         "broker",
         &[

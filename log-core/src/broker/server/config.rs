@@ -79,7 +79,8 @@ pub struct ServerLimits {
     pub connections_per_address_max: usize,
     /// Bytes of one request, once its sender has authenticated.
     pub frame_bytes_max: usize,
-    /// Bytes of all requests that are being received or handled; who sends more waits.
+    /// Bytes of all requests that are being received or handled; who sends more waits. And as many of responses that are
+    /// not sent yet; who asks for more gets less.
     pub in_flight_bytes_max: usize,
     /// How long a new connection may take for its first bytes.
     pub handshake: Duration,

@@ -11,18 +11,22 @@
 //! wait before it is submitted, so it goes alone.
 //!
 //! Who has used more than its quota is answered, and then not heard for a while.
+//! A peer that does not take its responses is not worked for: the next request waits until most of them are gone.
 //!
 //! When the peer is gone, what it had sent is carried out, but nothing waits for others on its behalf any more. When the
 //! server shuts down, no more is read, and what was read is answered.
 
+use super::budget::{Budget, Share};
 use super::context::Context;
 use super::dispatch::{self, Answered, Call};
 use super::ended::Ended;
 use super::frame::{self, Outbox, Received};
+use crate::wire::Frame;
 use futures::future::{BoxFuture, FutureExt as _, ready};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use std::future::pending;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,8 +36,27 @@ use tokio::time::{Instant, sleep_until};
 /// Requests of a connection that are read and not answered.
 const READ_AHEAD: usize = 32;
 
+/// Bytes of responses that a connection may leave unsent when its next request begins.
+const UNSENT_BYTES_MAX: usize = 1024 * 1024;
+
 /// What a request came to, and the room that it takes until its response is sent.
 type Answer = (Result<Answered, Ended>, OwnedSemaphorePermit);
+
+/// Where answers go to be sent, with the memory that they take until then.
+struct Answers<'a> {
+    sender: mpsc::Sender<(Answer, Share)>,
+    responses: &'a Arc<Budget>,
+    /// Bytes of responses that are not sent.
+    unsent: &'a watch::Sender<usize>,
+}
+
+impl Answers<'_> {
+    /// Waits until the peer has taken most of what it was sent.
+    async fn wait_for_room(&self) {
+        // The sender outlives this.
+        let _ = self.unsent.subscribe().wait_for(|bytes| *bytes < UNSENT_BYTES_MAX).await;
+    }
+}
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(
@@ -42,7 +65,9 @@ pub(super) async fn serve(
     mut writer: impl AsyncWrite + Unpin,
 ) -> Ended {
     let (received, to_do) = mpsc::channel(READ_AHEAD);
-    let (answered, to_send) = mpsc::channel(READ_AHEAD);
+    let (sender, to_send) = mpsc::channel(READ_AHEAD);
+    let unsent = watch::Sender::new(0);
+    let answered = Answers { sender, responses: &context.shared.responses, unsent: &unsent };
     let gone = watch::Sender::new(false);
     let unanswered = AtomicUsize::new(0);
     let receiving = async {
@@ -60,7 +85,7 @@ pub(super) async fn serve(
     let serving = async {
         tokio::try_join!(
             work_all(context, to_do, answered, gone.subscribe()),
-            send_all(context, to_send, &mut writer, &unanswered)
+            send_all(context, to_send, &mut writer, (&unanswered, &unsent))
         )
     };
     let mut serving = pin!(serving);
@@ -108,7 +133,7 @@ async fn receive_all(
 async fn work_all(
     context: &Context,
     mut to_do: mpsc::Receiver<Received>,
-    answered: mpsc::Sender<Answer>,
+    answered: Answers<'_>,
     gone: watch::Receiver<bool>,
 ) -> Result<(), Ended> {
     let mut appends: FuturesOrdered<BoxFuture<'_, Answer>> = FuturesOrdered::new();
@@ -145,6 +170,7 @@ async fn work_all(
         while let Some(answer) = appends.next().await {
             muted = muted.max(deliver(&answered, answer).await?);
         }
+        answered.wait_for_room().await;
         let answer = alone(context, call, gone.clone()).await;
         let refused = if is_before_authentication { context.refused().await } else { None };
         let no_room = refused.as_ref().and_then(|_| context.shared.memory.clone().try_acquire_many_owned(0).ok());
@@ -171,10 +197,15 @@ async fn alone(context: &Context, call: Call, mut gone: watch::Receiver<bool>) -
 }
 
 /// Hands an answer over to be sent; until when the peer is not heard after it.
-async fn deliver(answered: &mpsc::Sender<Answer>, answer: Answer) -> Result<Option<Instant>, Ended> {
-    let mute = answer.0.as_ref().ok().map(|answered| answered.mute);
+async fn deliver(answered: &Answers<'_>, answer: Answer) -> Result<Option<Instant>, Ended> {
+    let (bytes, mute) = match &answer.0 {
+        Ok(Answered { frame, mute }) => (frame.as_ref().map_or(0, Frame::len), Some(*mute)),
+        Err(_) => (0, None),
+    };
+    answered.unsent.send_modify(|unsent| *unsent += bytes);
+    let answer = (answer, answered.responses.take(bytes));
     // Whoever does not take it any more says why.
-    match (answered.send(answer).await, mute) {
+    match (answered.sender.send(answer).await, mute) {
         (Ok(()), Some(mute)) => Ok((!mute.is_zero()).then(|| Instant::now() + mute)),
         _ => pending().await,
     }
@@ -192,21 +223,24 @@ async fn quiet(context: &Context, until: Option<Instant>, mut gone: watch::Recei
 /// Sends responses until there are no more, or one says that the connection ends.
 async fn send_all(
     context: &Context,
-    mut to_send: mpsc::Receiver<Answer>,
+    mut to_send: mpsc::Receiver<(Answer, Share)>,
     writer: &mut (impl AsyncWrite + Unpin),
-    unanswered: &AtomicUsize,
+    (unanswered, unsent): (&AtomicUsize, &watch::Sender<usize>),
 ) -> Result<(), Ended> {
     let limits = &context.shared.config.limits;
     let mut outbox = Outbox::default();
     while let Some(mut answer) = to_send.recv().await {
         let mut ended = None;
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         loop {
             count += 1;
             match answer {
-                (Ok(Answered { frame: Some(frame), .. }), room) => outbox.push(frame, room),
-                (Ok(_), _) => {}
-                (Err(why), _) => {
+                ((Ok(Answered { frame: Some(frame), .. }), room), share) => {
+                    bytes += frame.len();
+                    outbox.push(frame, (room, share));
+                }
+                ((Ok(_), _), _) => {}
+                ((Err(why), _), _) => {
                     ended = Some(why);
                     break;
                 }
@@ -221,6 +255,7 @@ async fn send_all(
         }
         outbox.send(writer, limits).await?;
         unanswered.fetch_sub(count, Ordering::Relaxed);
+        unsent.send_modify(|unsent| *unsent -= bytes);
         if let Some(why) = ended {
             return Err(why);
         }

@@ -1,10 +1,12 @@
 //! What a handler knows of the connection and the server that a request came to.
 
+use super::budget::Budget;
 use super::config::ServerConfig;
 use super::ended::Ended;
 use super::metrics::Metrics;
 use super::places::Places;
 use super::sasl::Sasl;
+use super::sessions::Sessions;
 use super::throttle::Usage;
 use crate::access::{Bucket, Principal, Request};
 use crate::broker::Broker;
@@ -21,6 +23,12 @@ pub(super) struct Shared {
     pub(super) config: ServerConfig,
     /// Memory for requests, in bytes.
     pub(super) memory: Arc<Semaphore>,
+    /// The same for those who have not said who they are: they take nothing from the others.
+    pub(super) strangers: Arc<Semaphore>,
+    /// Memory for responses.
+    pub(super) responses: Arc<Budget>,
+    /// What readers have been told.
+    pub(super) sessions: parking_lot::Mutex<Sessions>,
     pub(super) places: Arc<Places>,
     pub(super) metrics: Metrics,
     /// What quotas are counted by.

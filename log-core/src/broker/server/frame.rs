@@ -4,6 +4,7 @@
 //! connections share before any of it is read; memory grows with what arrives, not with what was announced. A sender who
 //! stalls within a frame is cut off, and a reader who does not take its responses too.
 
+use super::budget::Share;
 use super::config::ServerLimits;
 use super::ended::Ended;
 use crate::wire::Frame;
@@ -82,15 +83,15 @@ pub(super) async fn receive(
     Ok(Received { content: content.freeze(), room })
 }
 
-/// What goes out, in pieces, with the room that its requests take until it is gone.
+/// What goes out, in pieces, with the room that it and its requests take until it is gone.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     pieces: VecDeque<Bytes>,
-    rooms: Vec<OwnedSemaphorePermit>,
+    rooms: Vec<(OwnedSemaphorePermit, Share)>,
 }
 
 impl Outbox {
-    pub(super) fn push(&mut self, frame: Frame, room: OwnedSemaphorePermit) {
+    pub(super) fn push(&mut self, frame: Frame, room: (OwnedSemaphorePermit, Share)) {
         self.pieces.extend(frame.into_pieces());
         self.rooms.push(room);
     }
@@ -134,6 +135,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::server::budget::Budget;
     use crate::wire::{ApiKey, ApiVersionsRequest, Request};
 
     fn limits() -> ServerLimits {
@@ -193,7 +195,7 @@ mod tests {
     async fn a_response_goes_out_in_any_pieces() {
         let request = Request::ApiVersions(ApiVersionsRequest::default());
         let version = ApiKey::ApiVersions.version(3).unwrap();
-        let memory = memory();
+        let (memory, budget) = (memory(), Budget::new(1 << 20));
         let (mut reader, mut writer) = tokio::io::duplex(3);
         let mut outbox = Outbox::default();
         let mut expected = Vec::new();
@@ -201,7 +203,7 @@ mod tests {
             assert!(!outbox.is_full());
             let frame = request.to_frame(version, id, Some("me")).unwrap();
             expected.extend(frame.clone().into_pieces().concat());
-            outbox.push(frame, memory.clone().acquire_many_owned(1).await.unwrap());
+            outbox.push(frame, (memory.clone().acquire_many_owned(1).await.unwrap(), budget.take(1)));
         }
         assert!(outbox.is_full());
         let mut sent = vec![0; expected.len()];
@@ -212,7 +214,8 @@ mod tests {
         assert_eq!(sent, expected);
         assert_eq!(memory.available_permits(), 1 << 30);
 
-        outbox.push(request.to_frame(version, 0, None).unwrap(), memory.acquire_many_owned(1).await.unwrap());
+        let room = (memory.acquire_many_owned(1).await.unwrap(), budget.take(1));
+        outbox.push(request.to_frame(version, 0, None).unwrap(), room);
         let out = outbox.send(&mut writer, &ServerLimits { write: Duration::from_millis(1), ..limits }).await;
         assert!(matches!(out, Err(Ended::NotRead)), "{out:?}");
     }

@@ -5,19 +5,23 @@
 //!                        tls         what is said is hidden; a certificate says who the peer is
 //!                        sasl        who the peer is, before it is served and when it says so again
 //!                        connection  one task each: receive, work, send
+//!                          budget    memory that responses take
 //!                          frame     bytes of a request within limits, and of a response in pieces
 //!                          dispatch  bytes ─▶ request ─▶ handler ─▶ response ─▶ bytes
 //!                          throttle  who has used more than its quota waits
 //!                          metrics   what is counted; http shows it
+//!                          sessions  what readers have been told, so that they are told only what is new
 //!                          handlers  a request of the wire ─▶ calls of the broker ─▶ a response of the wire
 //! ```
 //! Invariants. Bytes from the network never end the process: what is not understood ends its connection, and so does a
-//! panic. Memory for requests is bounded over all connections, and taken before a request is read. Record bytes are not
+//! panic. Memory for requests is bounded over all connections, and taken before a request is read; so is that for
+//! responses, by which fetches are kept smaller when there is little left. Record bytes are not
 //! copied between the socket and the log. Responses go out in the order of their requests.
 //!
 //! Left out: certificates are read when the server starts and not again.
 
 mod authentication;
+mod budget;
 mod config;
 mod connection;
 mod context;
@@ -29,6 +33,7 @@ mod http;
 mod metrics;
 mod places;
 mod sasl;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -44,12 +49,14 @@ use super::Broker;
 use crate::access::Principal;
 use crate::service::Service as _;
 use crate::types::{Error, Result};
+use budget::Budget;
 use context::{Context, Shared};
 use ended::Ended;
 use futures::FutureExt as _;
 use metrics::Metrics;
 use places::{Place, Places};
 use sasl::{Mechanism, Sasl};
+use sessions::Sessions;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -65,6 +72,8 @@ use tokio::time::{sleep, timeout};
 
 /// After a failed accept: descriptors may have run out, and come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Memory for requests of peers that have not said who they are.
+const STRANGERS_BYTES: usize = 8 * 1024 * 1024;
 /// How long a peer gets to hear that a connection with TLS ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Passwords that are looked at at once, each by a thread for milliseconds.
@@ -99,13 +108,24 @@ impl Server {
         let tls = config.tls.as_ref().map(|tls| Acceptor::new(tls, &broker.clock)).transpose()?;
         let places = Places::new(config.limits.connections_max, config.limits.connections_per_address_max);
         let memory = Arc::new(Semaphore::new(config.limits.in_flight_bytes_max));
+        let responses = Budget::new(config.limits.in_flight_bytes_max);
+        let sessions = parking_lot::Mutex::new(Sessions::new(u128::from_be_bytes(broker.random()) as u64));
         let settings = broker.broker_settings();
         let enabled = settings.value("sasl.enabled.mechanisms").unwrap_or_default().to_owned();
         let lifetime = settings.parsed("connections.max.reauth.ms").filter(|ms| *ms > 0).map(Duration::from_millis);
-        let password_checks = Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX));
-        let stopping = watch::Sender::new(false);
-        let (metrics, usage) = (Metrics::default(), Usage::default());
-        let shared = Arc::new(Shared { broker, config, memory, places, metrics, usage, password_checks, stopping });
+        let shared = Arc::new(Shared {
+            broker,
+            config,
+            memory,
+            strangers: Arc::new(Semaphore::new(STRANGERS_BYTES)),
+            responses,
+            sessions,
+            places,
+            metrics: Metrics::default(),
+            usage: Usage::default(),
+            password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
+            stopping: watch::Sender::new(false),
+        });
         let (mut listeners, mut accepting) = (Vec::new(), JoinSet::new());
         for (listener, address, listening) in bound {
             tracing::info!(listener = listener.name, %address, "listening");

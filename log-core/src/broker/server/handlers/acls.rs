@@ -1,7 +1,7 @@
 //! DescribeAcls, CreateAcls, DeleteAcls: who may do what.
 
-use super::text;
-use crate::broker::server::context::{Context, Resource};
+use super::{Refusal, check_cluster};
+use crate::broker::server::context::Context;
 use crate::service::{CreateAcls, DeleteAcls, DescribeAcls, Service};
 use crate::types::{
     AclBinding, AclFilter, AclOperation, AclPermission, Error, PatternFilter, PatternType, ResourceType,
@@ -11,7 +11,7 @@ use crate::wire::delete_acls::{DeleteAclsFilter, DeleteAclsFilterResult, DeleteA
 use crate::wire::describe_acls::{AclDescription, DescribeAclsResource};
 use crate::wire::{
     CreateAclsRequest, CreateAclsResponse, DeleteAclsRequest, DeleteAclsResponse, DescribeAclsRequest,
-    DescribeAclsResponse, ErrorCode, Str,
+    DescribeAclsResponse, Str,
 };
 use std::collections::BTreeMap;
 
@@ -20,27 +20,13 @@ const ANY: i8 = 1;
 /// The code of the pattern type that finds every pattern which covers a name.
 const MATCH: i8 = 2;
 
-/// Why something was not done, as its sender is told.
-type Refusal = (ErrorCode, String);
-
-fn refusal(error: &Error) -> Refusal {
-    (ErrorCode::of(error), error.to_string())
-}
-
-/// Whether the peer may do this to the cluster, whose entries these are.
-fn check(context: &Context, operation: AclOperation) -> Result<(), Refusal> {
-    match context.may(operation, Resource::Cluster) {
-        true => Ok(()),
-        false => {
-            let code = ErrorCode::ClusterAuthorizationFailed;
-            Err((code, code.message().to_owned()))
-        }
-    }
-}
+/// Filters of one request, each of which may choose every entry; those beyond are not answered.
+const FILTERS_MAX: usize = 100;
 
 /// The value of a code of an entry.
 fn known<T>(what: &str, code: i8, value: Option<T>) -> Result<T, Refusal> {
-    value.ok_or_else(|| (ErrorCode::InvalidRequest, format!("an entry cannot have the {what} {code}")))
+    let why = || format!("an entry cannot have the {what} {code}");
+    value.ok_or_else(|| Error::InvalidRequest { why: why() }.into())
 }
 
 /// The value of a code of a filter.
@@ -93,15 +79,15 @@ pub(in crate::broker::server) async fn describe(
         host: request.host_filter,
     };
     let found = async {
-        check(context, AclOperation::Describe)?;
+        check_cluster(context, AclOperation::Describe)?;
         let filter = asked.filter()?;
-        context.broker().describe_acls(DescribeAcls { filter }).await.map_err(|error| refusal(&error))
+        context.broker().describe_acls(DescribeAcls { filter }).await.map_err(Refusal::from)
     };
     let entries = match found.await {
         Ok(entries) => entries,
-        Err((code, why)) => {
-            let error_code = code.number();
-            return DescribeAclsResponse { error_code, error_message: text(why), ..Default::default() };
+        Err(refusal) => {
+            let (error_code, error_message) = refusal.told();
+            return DescribeAclsResponse { error_code, error_message, ..Default::default() };
         }
     };
     let mut by_resource = BTreeMap::<_, Vec<AclDescription>>::new();
@@ -125,21 +111,23 @@ pub(in crate::broker::server) async fn describe(
 }
 
 pub(in crate::broker::server) async fn create(context: &Context, request: CreateAclsRequest) -> CreateAclsResponse {
-    let allowed = check(context, AclOperation::Alter);
+    let allowed = check_cluster(context, AclOperation::Alter);
     let mut entries = Vec::with_capacity(request.creations.len());
     let asked = request.creations.into_iter().map(|creation| {
-        allowed.clone()?;
+        allowed?;
         entries.push(binding(creation)?);
         Ok(())
     });
     let asked: Vec<Result<(), Refusal>> = asked.collect();
     let mut created = context.broker().create_acls(CreateAcls { entries }).await.into_iter();
     let results = asked.into_iter().map(|asked| {
-        let created =
-            asked.and_then(|()| created.next().unwrap_or(Err(Error::Closed)).map_err(|error| refusal(&error)));
+        let created = asked.and_then(|()| created.next().unwrap_or(Err(Error::Closed)).map_err(Refusal::from));
         match created {
             Ok(()) => AclCreationResult::default(),
-            Err((code, why)) => AclCreationResult { error_code: code.number(), error_message: text(why) },
+            Err(refusal) => {
+                let (error_code, error_message) = refusal.told();
+                AclCreationResult { error_code, error_message }
+            }
         }
     });
     CreateAclsResponse { results: results.collect(), ..Default::default() }
@@ -160,10 +148,10 @@ fn binding(asked: AclCreation) -> Result<AclBinding, Refusal> {
 }
 
 pub(in crate::broker::server) async fn delete(context: &Context, request: DeleteAclsRequest) -> DeleteAclsResponse {
-    let allowed = check(context, AclOperation::Alter);
-    let mut filters = Vec::with_capacity(request.filters.len());
-    let asked = request.filters.into_iter().map(|asked| {
-        allowed.clone()?;
+    let allowed = check_cluster(context, AclOperation::Alter);
+    let mut filters = Vec::with_capacity(request.filters.len().min(FILTERS_MAX));
+    let asked = request.filters.into_iter().take(FILTERS_MAX).map(|asked| {
+        allowed?;
         let DeleteAclsFilter { resource_type_filter, pattern_type_filter, operation, permission_type, .. } = asked;
         let asked = Asked {
             resource_type: resource_type_filter,
@@ -180,15 +168,15 @@ pub(in crate::broker::server) async fn delete(context: &Context, request: Delete
     let asked: Vec<Result<(), Refusal>> = asked.collect();
     let mut deleted = context.broker().delete_acls(DeleteAcls { filters }).await.into_iter();
     let results = asked.into_iter().map(|asked| {
-        let deleted =
-            asked.and_then(|()| deleted.next().unwrap_or(Err(Error::Closed)).map_err(|error| refusal(&error)));
+        let deleted = asked.and_then(|()| deleted.next().unwrap_or(Err(Error::Closed)).map_err(Refusal::from));
         match deleted {
             Ok(entries) => {
                 let matching_acls = entries.into_iter().map(gone).collect();
                 DeleteAclsFilterResult { matching_acls, ..Default::default() }
             }
-            Err((code, why)) => {
-                DeleteAclsFilterResult { error_code: code.number(), error_message: text(why), ..Default::default() }
+            Err(refusal) => {
+                let (error_code, error_message) = refusal.told();
+                DeleteAclsFilterResult { error_code, error_message, ..Default::default() }
             }
         }
     });

@@ -4,8 +4,8 @@
 //! It has one directory, leads everything, and moves nothing. What asks for that to be as it is succeeds; anything else is
 //! refused with the error that Kafka has for it.
 
-use super::text;
-use crate::broker::server::context::{Context, Resource};
+use super::{Refusal, check_cluster, text};
+use crate::broker::server::context::Context;
 use crate::service::{AlterReassignments, DescribeLogDirs, ElectLeaders, LogDirDescription, Service, UpdateFeatures};
 use crate::types::{AclOperation, Error, TopicName, TopicPartition};
 use crate::wire::alter_partition_reassignments::{ReassignablePartitionResponse, ReassignableTopicResponse};
@@ -37,14 +37,6 @@ const UPGRADE_TYPE_FROM: i16 = 1;
 /// The last version that has a result for each feature.
 const RESULTS_TO: i16 = 1;
 
-/// Whether the peer may do this to the cluster.
-fn check(context: &Context, operation: AclOperation) -> Result<(), ErrorCode> {
-    match context.may(operation, Resource::Cluster) {
-        true => Ok(()),
-        false => Err(ErrorCode::ClusterAuthorizationFailed),
-    }
-}
-
 /// A partition by the name and number of a request; whether it is there is another question.
 fn named(topic: &str, index: i32) -> Result<TopicPartition, ErrorCode> {
     let name = TopicName::new(topic).map_err(|error| ErrorCode::of(&error))?;
@@ -57,7 +49,7 @@ pub(in crate::broker::server) async fn describe_log_dirs(
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
     let refuse = |code: ErrorCode| DescribeLogDirsResponse { error_code: code.number(), ..Default::default() };
-    if let Err(code) = check(context, AclOperation::Describe) {
+    if let Err(code) = check_cluster(context, AclOperation::Describe) {
         return refuse(code);
     }
     let of = |asked: DescribableLogDirTopic| {
@@ -94,7 +86,7 @@ pub(in crate::broker::server) async fn alter_replica_log_dirs(
     context: &Context,
     request: AlterReplicaLogDirsRequest,
 ) -> AlterReplicaLogDirsResponse {
-    let allowed = check(context, AclOperation::Alter);
+    let allowed = check_cluster(context, AclOperation::Alter);
     let nothing = DescribeLogDirs { partitions: Some(Vec::new()) };
     let dirs = context.broker().describe_log_dirs(nothing).await.unwrap_or_default();
     let mut results = BTreeMap::<Str, Vec<AlterReplicaLogDirPartitionResult>>::new();
@@ -144,7 +136,7 @@ pub(in crate::broker::server) async fn elect_leaders(
             ..Default::default()
         }
     };
-    if let Err(code) = check(context, AclOperation::Alter) {
+    if let Err(code) = check_cluster(context, AclOperation::Alter) {
         return refuse(code, request.topic_partitions);
     }
     if !ELECTIONS.contains(&request.election_type) {
@@ -155,25 +147,22 @@ pub(in crate::broker::server) async fn elect_leaders(
     for asked in request.topic_partitions.unwrap_or_default() {
         let mut partition_result = Vec::with_capacity(asked.partitions.len());
         for index in asked.partitions {
-            let (code, why) = match named(&asked.topic, index) {
+            let elected = match named(&asked.topic, index) {
                 Ok(partition) => elect(context, partition).await,
-                Err(code) => (code, code.message().to_owned()),
+                Err(code) => Err(code.into()),
             };
-            let error_message = text(why).filter(|_| code != ErrorCode::None);
-            partition_result.push(PartitionResult { partition_id: index, error_code: code.number(), error_message });
+            let (error_code, error_message) = elected.err().map_or((0, None), Refusal::told);
+            partition_result.push(PartitionResult { partition_id: index, error_code, error_message });
         }
         results.push(ReplicaElectionResult { topic: asked.topic, partition_result });
     }
     ElectLeadersResponse { replica_election_results: results, ..Default::default() }
 }
 
-async fn elect(context: &Context, partition: TopicPartition) -> (ErrorCode, String) {
+async fn elect(context: &Context, partition: TopicPartition) -> Result<(), Refusal> {
     let request = ElectLeaders { partitions: Some(vec![partition]) };
-    let elected = context.broker().elect_leaders(request).await;
-    match elected.and_then(|mut elected| elected.pop().map_or(Ok(()), |(_, elected)| elected)) {
-        Ok(()) => (ErrorCode::None, String::new()),
-        Err(error) => (ErrorCode::of(&error), error.to_string()),
-    }
+    let mut elected = context.broker().elect_leaders(request).await?;
+    Ok(elected.pop().map_or(Ok(()), |(_, elected)| elected)?)
 }
 
 pub(in crate::broker::server) async fn alter_reassignments(
@@ -184,8 +173,8 @@ pub(in crate::broker::server) async fn alter_reassignments(
         allow_replication_factor_change: request.allow_replication_factor_change,
         ..Default::default()
     };
-    if let Err(code) = check(context, AclOperation::Alter) {
-        let (error_code, error_message) = (code.number(), text(code.message()));
+    if let Err(code) = check_cluster(context, AclOperation::Alter) {
+        let (error_code, error_message) = Refusal::from(code).told();
         return AlterPartitionReassignmentsResponse { error_code, error_message, ..response };
     }
     let mut responses = Vec::with_capacity(request.topics.len());
@@ -197,17 +186,16 @@ pub(in crate::broker::server) async fn alter_reassignments(
                 Ok(partition) => {
                     let request = AlterReassignments { partitions: vec![(partition, one.replicas)] };
                     let moved = context.broker().alter_reassignments(request).await.pop();
-                    moved.unwrap_or(Err(Error::Closed)).map_err(|error| (ErrorCode::of(&error), error.to_string()))
+                    moved.unwrap_or(Err(Error::Closed)).map_err(Refusal::from)
                 }
-                Err(code) => Err((code, code.message().to_owned())),
+                Err(code) => Err(code.into()),
             };
             partitions.push(match moved {
                 Ok(()) => ReassignablePartitionResponse { partition_index, ..Default::default() },
-                Err((code, why)) => ReassignablePartitionResponse {
-                    partition_index,
-                    error_code: code.number(),
-                    error_message: text(why),
-                },
+                Err(refusal) => {
+                    let (error_code, error_message) = refusal.told();
+                    ReassignablePartitionResponse { partition_index, error_code, error_message }
+                }
             });
         }
         responses.push(ReassignableTopicResponse { name: asked.name, partitions });
@@ -217,7 +205,7 @@ pub(in crate::broker::server) async fn alter_reassignments(
 
 /// None is ever under way.
 pub(in crate::broker::server) fn list_reassignments(context: &Context) -> ListPartitionReassignmentsResponse {
-    match check(context, AclOperation::Describe) {
+    match check_cluster(context, AclOperation::Describe) {
         Ok(()) => ListPartitionReassignmentsResponse::default(),
         Err(code) => ListPartitionReassignmentsResponse {
             error_code: code.number(),
@@ -231,8 +219,8 @@ pub(in crate::broker::server) fn describe_quorum(
     context: &Context,
     request: DescribeQuorumRequest,
 ) -> DescribeQuorumResponse {
-    if let Err(code) = check(context, AclOperation::Describe) {
-        let (error_code, error_message) = (code.number(), text(code.message()));
+    if let Err(code) = check_cluster(context, AclOperation::Describe) {
+        let (error_code, error_message) = Refusal::from(code).told();
         return DescribeQuorumResponse { error_code, error_message, ..Default::default() };
     }
     let broker = context.broker();
@@ -240,7 +228,7 @@ pub(in crate::broker::server) fn describe_quorum(
     let partition = |topic: &str, partition_index: i32| {
         if topic != METADATA_TOPIC || partition_index != 0 {
             let code = ErrorCode::UnknownTopicOrPartition;
-            let (error_code, error_message) = (code.number(), text(code.message()));
+            let (error_code, error_message) = Refusal::from(code).told();
             return PartitionDataResult { partition_index, error_code, error_message, ..Default::default() };
         }
         let (end, now) = (broker.metadata_end(), broker.clock().now().0);
@@ -275,32 +263,22 @@ pub(in crate::broker::server) async fn update_features(
     version: Version,
 ) -> UpdateFeaturesResponse {
     let names: Vec<_> = request.feature_updates.iter().map(|update| update.feature.clone()).collect();
-    let (code, why) = match update(context, request, version).await {
-        Ok(()) => (ErrorCode::None, None),
-        Err((code, why)) => (code, text(why)),
-    };
+    let updated = update(context, request, version).await;
+    let (error_code, error_message) = updated.err().map_or((0, None), Refusal::told);
     // All of them or none.
-    let result = |feature| UpdatableFeatureResult { feature, error_code: code.number(), error_message: why.clone() };
+    let result = |feature| UpdatableFeatureResult { feature, error_code, error_message: error_message.clone() };
     let results = names.into_iter().filter(|_| version.number <= RESULTS_TO).map(result).collect();
-    UpdateFeaturesResponse { error_code: code.number(), error_message: why.clone(), results, ..Default::default() }
+    UpdateFeaturesResponse { error_code, error_message, results, ..Default::default() }
 }
 
-async fn update(
-    context: &Context,
-    request: UpdateFeaturesRequest,
-    version: Version,
-) -> Result<(), (ErrorCode, String)> {
-    let told = |code: ErrorCode| (code, code.message().to_owned());
-    check(context, AclOperation::Alter).map_err(told)?;
+async fn update(context: &Context, request: UpdateFeaturesRequest, version: Version) -> Result<(), Refusal> {
+    check_cluster(context, AclOperation::Alter)?;
     let update = |asked: FeatureUpdateKey| {
         let may_go_down = match asked.upgrade_type {
             _ if version.number < UPGRADE_TYPE_FROM => asked.allow_downgrade,
             UPGRADE => false,
             down if DOWNGRADES.contains(&down) => true,
-            other => {
-                let why = format!("there is no way {other} to change a feature");
-                return Err((ErrorCode::InvalidRequest, why));
-            }
+            other => return Err(Error::InvalidRequest { why: format!("there is no way {other} to change a feature") }),
         };
         Ok((asked.feature.into(), asked.max_version_level, may_go_down))
     };
@@ -308,8 +286,8 @@ async fn update(
     let request = UpdateFeatures { updates, validate_only: request.validate_only };
     context.broker().update_features(request).await.map_err(|error| match error {
         // What Kafka's controller says of a level that there is not.
-        Error::FeatureUpdateFailed { .. } => (ErrorCode::InvalidUpdateVersion, error.to_string()),
-        error => (ErrorCode::of(&error), error.to_string()),
+        Error::FeatureUpdateFailed { .. } => Refusal { code: ErrorCode::InvalidUpdateVersion, why: error.to_string() },
+        error => error.into(),
     })
 }
 
@@ -317,15 +295,14 @@ pub(in crate::broker::server) fn unregister_broker(
     context: &Context,
     request: &UnregisterBrokerRequest,
 ) -> UnregisterBrokerResponse {
-    let (code, why) = match check(context, AclOperation::Alter) {
-        Err(code) => (code, code.message().to_owned()),
+    let refusal = match check_cluster(context, AclOperation::Alter) {
+        Err(code) => Refusal::from(code),
         Ok(()) if request.broker_id == context.broker().node_id() => {
-            (ErrorCode::InvalidRequest, format!("broker {} is running, and is the only one", request.broker_id))
+            let why = format!("broker {} is running, and is the only one", request.broker_id);
+            Error::InvalidRequest { why }.into()
         }
-        Ok(()) => {
-            let code = ErrorCode::BrokerIdNotRegistered;
-            (code, code.message().to_owned())
-        }
+        Ok(()) => ErrorCode::BrokerIdNotRegistered.into(),
     };
-    UnregisterBrokerResponse { error_code: code.number(), error_message: text(why), ..Default::default() }
+    let (error_code, error_message) = refusal.told();
+    UnregisterBrokerResponse { error_code, error_message, ..Default::default() }
 }

@@ -3,7 +3,7 @@
 //! Two kinds of resources that Kafka has are known here and have nothing: loggers of a broker, whose levels are given at
 //! the start, and subscriptions of client metrics.
 
-use super::text;
+use super::{Refusal, check_cluster, each_once};
 use crate::broker::server::context::{Context, Resource};
 use crate::service::{
     AlterConfigs, ConfigEntry, ConfigSynonym, ConfigValues, DescribeConfigs, IncrementalAlterConfigs, Service,
@@ -27,18 +27,13 @@ const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 const KINDS: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
+/// Resources of one request to describe some; those beyond are not answered. A group need not be there to be described.
+const RESOURCES_MAX: usize = 20_000;
 /// The first version of ListConfigResources that lists other kinds than client metrics (KIP-1142).
 const KINDS_FROM: i16 = 1;
 
-/// Why something was not done, as its sender is told.
-type Refusal = (ErrorCode, String);
-
-fn refusal(error: &Error) -> Refusal {
-    (ErrorCode::of(error), error.to_string())
-}
-
 fn invalid<T>(why: String) -> std::result::Result<T, Refusal> {
-    Err((ErrorCode::InvalidRequest, why))
+    Err(Error::InvalidRequest { why }.into())
 }
 
 /// A resource that a request names.
@@ -58,10 +53,10 @@ fn named(context: &Context, kind: i8, name: &str, operation: AclOperation) -> st
         other => return invalid(format!("there are no resources of kind {other}")),
     };
     if !context.may(operation, resource) {
-        return Err((code, code.message().to_owned()));
+        return Err(code.into());
     }
     let node_id = context.broker().node_id();
-    let known = |resource: Result<ConfigResource>| resource.map(Named::Known).map_err(|error| refusal(&error));
+    let known = |resource: Result<ConfigResource>| resource.map(Named::Known).map_err(Refusal::from);
     match kind {
         TOPIC => known(TopicName::new(name).map(ConfigResource::Topic)),
         GROUP => known(GroupId::new(name).map(ConfigResource::Group)),
@@ -83,8 +78,9 @@ pub(in crate::broker::server) async fn describe(
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let DescribeConfigsRequest { resources, include_synonyms, include_documentation } = request;
-    let mut results = Vec::with_capacity(resources.len());
-    for asked in resources {
+    let mut results = Vec::new();
+    let asked = each_once(resources, |asked| (asked.resource_type, asked.resource_name.clone()));
+    for asked in asked.into_iter().take(RESOURCES_MAX) {
         let DescribeConfigsResource { resource_type, resource_name, configuration_keys } = asked;
         // As Kafka takes it: no keys at all are all of them.
         let keys = configuration_keys.filter(|keys| !keys.is_empty());
@@ -95,7 +91,7 @@ pub(in crate::broker::server) async fn describe(
                 let resources = vec![(resource, keys)];
                 let request = DescribeConfigs { resources, include_synonyms, include_documentation };
                 let described = context.broker().describe_configs(request).await.pop();
-                described.unwrap_or(Err(Error::Closed)).map_err(|error| refusal(&error))
+                described.unwrap_or(Err(Error::Closed)).map_err(Refusal::from)
             }
             Err(refusal) => Err(refusal),
         };
@@ -104,13 +100,11 @@ pub(in crate::broker::server) async fn describe(
                 let configs = entries.into_iter().map(entry).collect();
                 DescribeConfigsResult { resource_type, resource_name, configs, ..Default::default() }
             }
-            Err((code, why)) => DescribeConfigsResult {
-                error_code: code.number(),
-                error_message: text(why),
-                resource_type,
-                resource_name,
-                ..Default::default()
-            },
+            Err(refusal) => {
+                let (error_code, error_message) = refusal.told();
+                let configs = Vec::new();
+                DescribeConfigsResult { error_code, error_message, resource_type, resource_name, configs }
+            }
         });
     }
     DescribeConfigsResponse { results, ..Default::default() }
@@ -172,11 +166,11 @@ pub(in crate::broker::server) async fn alter(context: &Context, request: AlterCo
                 let resources = vec![(resource, values.collect::<ConfigValues>())];
                 let request = AlterConfigs { resources, validate_only: request.validate_only };
                 let altered = context.broker().alter_configs(request).await.pop();
-                altered.unwrap_or(Err(Error::Closed)).map_err(|error| refusal(&error))
+                altered.unwrap_or(Err(Error::Closed)).map_err(Refusal::from)
             }
             Err(refusal) => Err(refusal),
         };
-        let (error_code, error_message) = told(altered);
+        let (error_code, error_message) = altered.err().map_or((0, None), Refusal::told);
         responses.push(alter_configs::AlterConfigsResourceResponse {
             error_code,
             error_message,
@@ -201,11 +195,11 @@ pub(in crate::broker::server) async fn alter_incrementally(
             Ok(change) => {
                 let request = IncrementalAlterConfigs { resources: vec![change], validate_only: request.validate_only };
                 let altered = context.broker().incremental_alter_configs(request).await.pop();
-                altered.unwrap_or(Err(Error::Closed)).map_err(|error| refusal(&error))
+                altered.unwrap_or(Err(Error::Closed)).map_err(Refusal::from)
             }
             Err(refusal) => Err(refusal),
         };
-        let (error_code, error_message) = told(altered);
+        let (error_code, error_message) = altered.err().map_or((0, None), Refusal::told);
         responses.push(incremental_alter_configs::AlterConfigsResourceResponse {
             error_code,
             error_message,
@@ -224,21 +218,14 @@ fn change(asked: incremental_alter_configs::AlterableConfig) -> std::result::Res
     }
 }
 
-fn told(altered: std::result::Result<(), Refusal>) -> (i16, Option<Str>) {
-    match altered {
-        Ok(()) => (0, None),
-        Err((code, why)) => (code.number(), text(why)),
-    }
-}
-
 pub(in crate::broker::server) async fn list(
     context: &Context,
     request: ListConfigResourcesRequest,
     version: Version,
 ) -> ListConfigResourcesResponse {
     let refuse = |code: ErrorCode| ListConfigResourcesResponse { error_code: code.number(), ..Default::default() };
-    if !context.may(AclOperation::DescribeConfigs, Resource::Cluster) {
-        return refuse(ErrorCode::ClusterAuthorizationFailed);
+    if let Err(code) = check_cluster(context, AclOperation::DescribeConfigs) {
+        return refuse(code);
     }
     let kinds = match request.resource_types {
         _ if version.number < KINDS_FROM => vec![CLIENT_METRICS],

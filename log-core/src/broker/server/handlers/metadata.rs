@@ -1,7 +1,7 @@
 //! Metadata, DescribeCluster, DescribeTopicPartitions: brokers, topics, and who leads what. There is one broker, and it
 //! leads everything.
 
-use super::{partition_indexes, text};
+use super::{each_once, partition_indexes, text};
 use crate::broker::partition::Partition;
 use crate::broker::server::context::{Context, Resource};
 use crate::broker::topics::Topic;
@@ -39,7 +39,7 @@ pub(in crate::broker::server) async fn metadata(
             topics.extend(all.iter().map(|topic| describe(context, topic)));
         }
         Some(wanted) => {
-            for topic in wanted {
+            for topic in each_once(wanted, |topic| (topic.name.clone(), topic.topic_id)) {
                 topics.push(find(context, topic, request.allow_auto_topic_creation).await);
             }
         }

@@ -20,8 +20,9 @@ pub(super) mod versions;
 use super::context::{Context, Resource};
 use crate::broker::partition::Partition;
 use crate::broker::topics::Topic;
-use crate::types::{AclOperation, TopicId, TopicName, TopicPartition};
+use crate::types::{AclOperation, Error, TopicId, TopicName, TopicPartition};
 use crate::wire::{ErrorCode, Str, Version};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -61,6 +62,46 @@ fn partition(topic: &Topic, index: i32, epoch: i32) -> Result<(TopicPartition, &
 /// The id, in the versions that name topics by it.
 fn id_from(version: Version, first: i16, id: Uuid) -> Option<Uuid> {
     (version.number >= first).then_some(id)
+}
+
+/// Why something was not done, as its sender is told.
+#[derive(Clone, Debug)]
+struct Refusal {
+    code: ErrorCode,
+    why: String,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { code: ErrorCode::of(&error), why: error.to_string() }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, why: code.message().to_owned() }
+    }
+}
+
+impl Refusal {
+    /// As it stands in a response: its code and its message.
+    fn told(self) -> (i16, Option<Str>) {
+        (self.code.number(), text(self.why))
+    }
+}
+
+/// Whether the peer may do this to the cluster.
+fn check_cluster(context: &Context, operation: AclOperation) -> Result<(), ErrorCode> {
+    match context.may(operation, Resource::Cluster) {
+        true => Ok(()),
+        false => Err(ErrorCode::ClusterAuthorizationFailed),
+    }
+}
+
+/// Each once: a frame of a few megabytes that names one thing many times must not ask for many gigabytes.
+fn each_once<T, K: Ord>(named: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    named.into_iter().filter(|one| seen.insert(key(one))).collect()
 }
 
 /// The code as a client knows it that does not know `PRODUCER_FENCED` before version `first`.

@@ -3,7 +3,7 @@
 //! There is one broker, so it coordinates every group and every transactional id. As with Kafka, asking for a
 //! coordinator makes the internal topic that it keeps its records in.
 
-use super::{partition, text, topic};
+use super::{each_once, partition, text, topic};
 use crate::broker::server::context::{Context, Resource};
 use crate::broker::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use crate::service::{DescribeProducers, InitProducerId, Service};
@@ -23,6 +23,8 @@ const FENCED_FROM: i16 = 4;
 const MANY_FROM: i16 = 4;
 /// The first version that asks for partitions of share groups.
 const SHARES_FROM: i16 = 6;
+/// Producers that one answer tells, and those of its last partition. Who wants more asks for fewer partitions at a time.
+const PRODUCERS_TOLD_MAX: usize = 200_000;
 /// What is coordinated, by Kafka's codes.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -77,8 +79,8 @@ pub(in crate::broker::server) async fn find_coordinator(
     version: Version,
 ) -> FindCoordinatorResponse {
     if version.number >= MANY_FROM {
-        let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
-        for key in request.coordinator_keys {
+        let mut coordinators = Vec::new();
+        for key in each_once(request.coordinator_keys, Clone::clone) {
             coordinators.push(find(context, key, request.key_type, version).await);
         }
         return FindCoordinatorResponse { coordinators, ..Default::default() };
@@ -157,11 +159,17 @@ pub(in crate::broker::server) async fn describe_producers(
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
+    let mut room = PRODUCERS_TOLD_MAX;
     for asked in request.topics {
         let mut partitions = Vec::with_capacity(asked.partition_indexes.len());
         for index in asked.partition_indexes {
-            partitions.push(match describe(context, &asked.name, index).await {
+            let described = match room {
+                0 => Err(ErrorCode::InvalidRequest),
+                _ => describe(context, &asked.name, index).await,
+            };
+            partitions.push(match described {
                 Ok(active_producers) => {
+                    room = room.saturating_sub(active_producers.len());
                     PartitionResponse { partition_index: index, active_producers, ..Default::default() }
                 }
                 Err(code) => PartitionResponse {

@@ -1,14 +1,13 @@
 //! DescribeClientQuotas, AlterClientQuotas: how much clients may use.
 
-use super::text;
-use crate::broker::server::context::{Context, Resource};
+use super::{Refusal, check_cluster};
+use crate::broker::server::context::Context;
 use crate::service::{AlterQuotas, DescribeQuotas, QuotaDescription, QuotaValues, Service};
 use crate::types::{AclOperation, Error, QuotaEntity, QuotaMatch, QuotaName};
 use crate::wire::alter_client_quotas::{self, EntryDataResult, OpData};
 use crate::wire::describe_client_quotas::{ComponentData, EntityData, EntryData, ValueData};
 use crate::wire::{
     AlterClientQuotasRequest, AlterClientQuotasResponse, DescribeClientQuotasRequest, DescribeClientQuotasResponse,
-    ErrorCode,
 };
 
 /// How a part of a filter is meant, by Kafka's codes.
@@ -20,15 +19,12 @@ pub(in crate::broker::server) async fn describe(
     context: &Context,
     request: DescribeClientQuotasRequest,
 ) -> DescribeClientQuotasResponse {
-    let refuse = |code: ErrorCode, why: String| DescribeClientQuotasResponse {
-        error_code: code.number(),
-        error_message: text(why),
-        entries: None,
-        ..Default::default()
+    let refuse = |refusal: Refusal| {
+        let (error_code, error_message) = refusal.told();
+        DescribeClientQuotasResponse { error_code, error_message, entries: None, ..Default::default() }
     };
-    if !context.may(AclOperation::DescribeConfigs, Resource::Cluster) {
-        let code = ErrorCode::ClusterAuthorizationFailed;
-        return refuse(code, code.message().into());
+    if let Err(code) = check_cluster(context, AclOperation::DescribeConfigs) {
+        return refuse(code.into());
     }
     let parts = request.components.into_iter().map(part).collect::<Result<Vec<_>, Error>>();
     let found = match parts {
@@ -37,7 +33,7 @@ pub(in crate::broker::server) async fn describe(
     };
     let found = match found {
         Ok(found) => found,
-        Err(error) => return refuse(ErrorCode::of(&error), error.to_string()),
+        Err(error) => return refuse(error.into()),
     };
     let entries = found.into_iter().map(|QuotaDescription { entity, values }| {
         let part = |(kind, name): (&'static str, &QuotaName)| EntityData {
@@ -71,24 +67,18 @@ pub(in crate::broker::server) async fn alter(
     context: &Context,
     request: AlterClientQuotasRequest,
 ) -> AlterClientQuotasResponse {
-    let is_allowed = context.may(AclOperation::AlterConfigs, Resource::Cluster);
+    let allowed = check_cluster(context, AclOperation::AlterConfigs);
     let mut entries = Vec::with_capacity(request.entries.len());
     for asked in request.entries {
-        let refuse = |(code, why): (ErrorCode, String)| EntryDataResult {
-            error_code: code.number(),
-            error_message: text(why),
-            ..Default::default()
+        let altered = match allowed {
+            Ok(()) => {
+                let altered = alter_one(context, &asked.entity, asked.ops, request.validate_only).await;
+                altered.map_err(Refusal::from)
+            }
+            Err(code) => Err(code.into()),
         };
-        let altered = if is_allowed {
-            alter_one(context, &asked.entity, asked.ops, request.validate_only)
-                .await
-                .map_err(|error| (ErrorCode::of(&error), error.to_string()))
-        } else {
-            let code = ErrorCode::ClusterAuthorizationFailed;
-            Err((code, code.message().to_owned()))
-        };
-        let result = altered.map_or_else(refuse, |()| EntryDataResult::default());
-        entries.push(EntryDataResult { entity: asked.entity, ..result });
+        let (error_code, error_message) = altered.err().map_or((0, None), Refusal::told);
+        entries.push(EntryDataResult { error_code, error_message, entity: asked.entity });
     }
     AlterClientQuotasResponse { entries, ..Default::default() }
 }

@@ -1,6 +1,6 @@
 //! CreateTopics, CreatePartitions, DeleteTopics.
 
-use super::text;
+use super::{Refusal, text};
 use crate::broker::server::context::{Context, Resource};
 use crate::service::{
     CreatePartitions, CreateTopics, DeleteTopic, DescribeConfigs, MorePartitions, NewTopic, Service, TopicDescription,
@@ -48,25 +48,6 @@ pub(in crate::broker::server) async fn create_topics(
         });
     }
     CreateTopicsResponse { topics, ..Default::default() }
-}
-
-/// Why something was not done, as its sender is told.
-#[derive(Debug)]
-struct Refusal {
-    code: ErrorCode,
-    why: String,
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self { code: ErrorCode::of(&error), why: error.to_string() }
-    }
-}
-
-impl From<ErrorCode> for Refusal {
-    fn from(code: ErrorCode) -> Self {
-        Self { code, why: code.message().to_owned() }
-    }
 }
 
 async fn create(

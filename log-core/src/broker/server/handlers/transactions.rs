@@ -3,7 +3,7 @@
 //! As with Kafka, a transaction takes all the partitions of a request or none: those that are fine beside one that is
 //! not were not attempted. Requests with many transactions, and markers, are between brokers and for operators.
 
-use super::{fenced, partition, topic};
+use super::{each_once, fenced, partition, topic};
 use crate::broker::server::context::{Context, Resource};
 use crate::service::{
     AddOffsetsToTransaction, AddPartitionsToTransaction, DescribeTransactions, EndTransaction, ListTransactions,
@@ -232,8 +232,9 @@ pub(in crate::broker::server) async fn describe(
     context: &Context,
     request: DescribeTransactionsRequest,
 ) -> DescribeTransactionsResponse {
-    let mut transaction_states = Vec::with_capacity(request.transactional_ids.len());
-    for transactional_id in request.transactional_ids {
+    let ids = each_once(request.transactional_ids, Clone::clone);
+    let mut transaction_states = Vec::with_capacity(ids.len());
+    for transactional_id in ids {
         let state = describe_one(context, &transactional_id).await.unwrap_or_else(|code| {
             describe_transactions::TransactionState { error_code: code.number(), ..Default::default() }
         });

@@ -1,8 +1,8 @@
 //! DescribeUserScramCredentials, AlterUserScramCredentials: which users there are. And delegation tokens, which are not
 //! given out: whoever asks is told what Kafka says where they are switched off.
 
-use super::text;
-use crate::broker::server::context::{Context, Resource};
+use super::{Refusal, check_cluster};
+use crate::broker::server::context::Context;
 use crate::service::{AlterScramUsers, ByUser, DescribeScramUsers, ScramUpsertion, ScramUser, Service};
 use crate::types::{AclOperation, ScramMechanism};
 use crate::wire::alter_user_scram_credentials::AlterUserScramCredentialsResult;
@@ -20,21 +20,19 @@ pub(in crate::broker::server) async fn describe(
     context: &Context,
     request: DescribeUserScramCredentialsRequest,
 ) -> DescribeUserScramCredentialsResponse {
-    let refuse = |code: ErrorCode, why: String| DescribeUserScramCredentialsResponse {
-        error_code: code.number(),
-        error_message: text(why),
-        ..Default::default()
+    let refuse = |refusal: Refusal| {
+        let (error_code, error_message) = refusal.told();
+        DescribeUserScramCredentialsResponse { error_code, error_message, ..Default::default() }
     };
-    if !context.may(AclOperation::Describe, Resource::Cluster) {
-        let code = ErrorCode::ClusterAuthorizationFailed;
-        return refuse(code, code.message().into());
+    if let Err(code) = check_cluster(context, AclOperation::Describe) {
+        return refuse(code.into());
     }
     // None and an empty list are all.
     let users = request.users.filter(|users| !users.is_empty());
     let users = users.map(|users| users.into_iter().map(|user| user.name.into()).collect());
     let described = match context.broker().describe_scram_users(DescribeScramUsers { users }).await {
         Ok(described) => described,
-        Err(error) => return refuse(ErrorCode::of(&error), error.to_string()),
+        Err(error) => return refuse(error.into()),
     };
     let results = described.into_iter().map(|(user, found)| match found {
         Ok(ScramUser { credentials, .. }) => {
@@ -45,12 +43,11 @@ pub(in crate::broker::server) async fn describe(
             let credential_infos = credentials.into_iter().map(info).collect();
             DescribeUserScramCredentialsResult { user: user.into(), credential_infos, ..Default::default() }
         }
-        Err(error) => DescribeUserScramCredentialsResult {
-            user: user.into(),
-            error_code: ErrorCode::of(&error).number(),
-            error_message: text(error),
-            ..Default::default()
-        },
+        Err(error) => {
+            let (error_code, error_message) = Refusal::from(error).told();
+            let (user, credential_infos) = (user.into(), Vec::new());
+            DescribeUserScramCredentialsResult { user, error_code, error_message, credential_infos }
+        }
     });
     DescribeUserScramCredentialsResponse { results: results.collect(), ..Default::default() }
 }
@@ -63,14 +60,13 @@ pub(in crate::broker::server) async fn alter(
     let deleted = deletions.iter().map(|deletion| (&deletion.name, deletion.mechanism));
     let named = deleted.chain(upsertions.iter().map(|upsertion| (&upsertion.name, upsertion.mechanism)));
     let named: Vec<(Str, i8)> = named.map(|(name, mechanism)| (name.clone(), mechanism)).collect();
-    let refuse = |user: &Str, code: ErrorCode| AlterUserScramCredentialsResult {
-        user: user.clone(),
-        error_code: code.number(),
-        error_message: text(code.message()),
+    let refuse = |user: Str, refusal: Refusal| {
+        let (error_code, error_message) = refusal.told();
+        AlterUserScramCredentialsResult { user, error_code, error_message }
     };
-    if !context.may(AclOperation::Alter, Resource::Cluster) {
-        let users: BTreeSet<_> = named.iter().map(|(user, _)| user).collect();
-        let results = users.into_iter().map(|user| refuse(user, ErrorCode::ClusterAuthorizationFailed));
+    if let Err(code) = check_cluster(context, AclOperation::Alter) {
+        let users: BTreeSet<_> = named.into_iter().map(|(user, _)| user).collect();
+        let results = users.into_iter().map(|user| refuse(user, code.into()));
         return AlterUserScramCredentialsResponse { results: results.collect(), ..Default::default() };
     }
     // A user is changed as a whole or not at all.
@@ -105,13 +101,9 @@ pub(in crate::broker::server) async fn alter(
     };
     let altered = altered.into_iter().map(|(user, altered)| match altered {
         Ok(()) => AlterUserScramCredentialsResult { user: user.into(), ..Default::default() },
-        Err(error) => AlterUserScramCredentialsResult {
-            user: user.into(),
-            error_code: ErrorCode::of(&error).number(),
-            error_message: text(error),
-        },
+        Err(error) => refuse(user.into(), error.into()),
     });
-    let unknown = unknown.iter().map(|user| refuse(user, ErrorCode::UnsupportedSaslMechanism));
+    let unknown = unknown.into_iter().map(|user| refuse(user, ErrorCode::UnsupportedSaslMechanism.into()));
     AlterUserScramCredentialsResponse { results: altered.chain(unknown).collect(), ..Default::default() }
 }
 

@@ -63,6 +63,8 @@ async fn settings_of_every_kind_are_described() {
         assert!(setting(&told[1], "node.id").read_only);
         assert!(told[2].configs.is_empty() && told[3].configs.is_empty());
     }
+    let again = describe(&mut client, &[(TOPIC, "t", None), (BROKER, "0", None), (TOPIC, "t", None)], 4).await;
+    assert_eq!(again.len(), 2, "what is named again is not answered again");
     let some = [(TOPIC, "t", Some(&["retention.ms", "no.such"][..])), (GROUP, "g", None)];
     let told = describe(&mut client, &some, 4).await;
     assert_eq!(told[0].configs.len(), 1);

@@ -19,12 +19,14 @@ mod access;
 mod cluster;
 mod configs;
 mod connections;
+mod denied;
 #[cfg(feature = "tls")]
 mod matrix;
 mod metrics;
 mod quotas;
 mod reading;
 mod sasl;
+mod sessions;
 #[cfg(feature = "tls")]
 mod tls;
 mod topics;

@@ -27,7 +27,7 @@ fn everyone() -> QuotaEntity {
 fn produce(value: &str) -> Request {
     let data = PartitionProduceData { index: 0, records: Some(batch(&[value])) };
     let topic = TopicProduceData { name: "t".into(), partition_data: vec![data], ..Default::default() };
-    Request::Produce(ProduceRequest { acks: 1, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() })
+    Request::Produce(ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() })
 }
 
 fn fetch() -> Request {

@@ -134,20 +134,9 @@ async fn what_is_wrong_with_one_partition_is_told_at_once_beside_the_others() {
 }
 
 #[tokio::test]
-async fn sessions_are_not_begun_and_followers_not_served() {
+async fn followers_are_not_served() {
     let served = Served::start().await;
     let mut client = served.with_topic("t", 1).await;
-    append(&mut client, 0, batch(&["a"])).await;
-    let with = |session_id, session_epoch| FetchRequest { session_id, session_epoch, ..of(&[(0, 0)]) };
-    for (session_id, epoch, expected) in [
-        (0, 0, ErrorCode::None),
-        (0, -1, ErrorCode::None),
-        (7, 1, ErrorCode::FetchSessionIdNotFound),
-        (7, -1, ErrorCode::None),
-    ] {
-        let response = fetch(&mut client, with(session_id, epoch), 11).await;
-        assert_eq!((response.error_code, response.session_id), (expected.number(), 0), "{session_id} {epoch}");
-    }
     let follower = FetchRequest { replica_id: 2, ..of(&[(0, 0)]) };
     let refused = fetch(&mut client, follower, 11).await;
     assert_eq!(refused.error_code, ErrorCode::ClusterAuthorizationFailed.number());

@@ -40,6 +40,7 @@ async fn metadata_tells_brokers_and_topics_in_every_version() {
         );
         assert_eq!(version < 10, topic.topic_id.is_nil());
     }
+    assert_eq!(metadata(&mut client, Some(&["t", "u", "t"]), false, 12).await.topics.len(), 2);
     assert_eq!(metadata(&mut client, Some(&[]), false, 1).await.topics, []);
     assert_eq!(metadata(&mut client, Some(&[]), false, 0).await.topics.len(), 1, "none is all in version 0");
 }

@@ -184,15 +184,14 @@ async fn a_transaction_of_version_1_adds_writes_and_ends() {
     let served = Served::start().await;
     let mut client = served.with_topic("t", 2).await;
     let who = started(&mut client, "etl").await;
-    let mut sequence = 0;
     for version in 0..=3 {
+        let sequence = i32::from(version);
         let added = add(&mut client, "etl", who, &[("t", &[0, 1])], version).await;
         assert_eq!(added, [ErrorCode::None; 2], "version {version}");
         let is_commit = version % 2 == 0;
         let value = format!("{version}");
         let answer = produce(&mut client, Some("etl"), stamped(who, sequence, &value, true), 9).await;
         assert_eq!(answer.error_code, 0, "{answer:?}");
-        sequence += 1;
         let before = committed(&mut client).await;
         assert!(!before.0.contains(&value) && before.1 == answer.base_offset, "it is open: {before:?}");
         let ended = end(&mut client, "etl", who, is_commit, version).await;

@@ -438,3 +438,15 @@ fn a_log_that_cannot_write_a_snapshot_knows_its_producers() {
     ];
     check(127117, &setups, &steps);
 }
+
+/// Recovery syncs what it finds, and such a sync may fail like any other.
+#[test]
+fn the_next_open_learns_of_a_sync_that_failed_in_recovery() {
+    let steps = [
+        Fail { call: Call::Sync, after: 4 },
+        append(0, [new_epoch(2), plain(1, 20000), transactional(2, 2)]),
+        Kill,
+        PowerCutIn { calls: 25, seed: 16216679208281462033 },
+    ];
+    check(93470, &[setup(Os, 200)], &steps);
+}
