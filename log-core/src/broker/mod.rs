@@ -34,6 +34,7 @@ mod admin;
 mod admission;
 mod flush;
 mod groups;
+mod histogram;
 mod logs;
 mod metadata;
 mod partition;

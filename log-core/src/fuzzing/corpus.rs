@@ -8,8 +8,8 @@ use crate::record::{
 };
 use crate::types::{ScramMechanism, Timestamp};
 use crate::wire::{
-    ApiKey, ConsumerProtocolAssignment, ConsumerProtocolSubscription, Dice, Reader, Request, Response,
-    Versioned, write_versioned,
+    ApiKey, ConsumerProtocolAssignment, ConsumerProtocolSubscription, Dice, Reader, Request, Response, Versioned,
+    write_versioned,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
