@@ -82,7 +82,7 @@ use logs::Logs;
 pub(crate) use metadata::topics_in;
 use metadata::{LocalQuorum, MetadataImage, MetadataQuorum};
 use parking_lot::{Mutex, RwLock};
-pub use server::{ListenerConfig, Security, Server, ServerConfig, ServerLimits};
+pub use server::{ListenerConfig, Security, Server, ServerConfig, ServerLimits, TlsConfig};
 use shares::Shares;
 use std::collections::HashSet;
 use std::path::Path;

@@ -584,7 +584,9 @@ impl Error {
                 "stop what listens there, or use another port with   --listen HOST:PORT".into()
             }
             Self::ExposedListener { .. } => {
-                "listen on 127.0.0.1, or say that this is what you want with   --insecure-listen".into()
+                "listen on 127.0.0.1, ask for passwords with   --listen SASL_TLS://HOST:PORT   or say that this is what \
+                 you want with   --insecure-listen"
+                    .into()
             }
             Self::Unreachable { .. } => "check the address, and that the broker runs:   tw start".into(),
             Self::DiskFull { .. } => "make room on the disk, then send again; nothing acknowledged was lost".into(),

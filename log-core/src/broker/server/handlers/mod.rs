@@ -11,6 +11,7 @@ pub(super) mod produce;
 pub(super) mod producers;
 pub(super) mod quotas;
 pub(super) mod records;
+pub(super) mod sasl;
 pub(super) mod topics;
 pub(super) mod transactions;
 pub(super) mod users;
