@@ -1,5 +1,6 @@
 //! What a server is told when it starts: where it listens, and how much it takes from its peers.
 
+use crate::config::BrokerSettings;
 use crate::types::{Error, Result, limits};
 use std::fmt;
 use std::net::SocketAddr;
@@ -128,7 +129,7 @@ impl Default for ServerLimits {
 
 impl ServerLimits {
     /// What the broker's settings say of them, by Kafka's names.
-    pub(super) fn hold_to(&mut self, settings: &Effective) {
+    pub(super) fn hold_to(&mut self, settings: &BrokerSettings) {
         let number = |name: &str| settings.parsed::<i64>(name).and_then(|number| usize::try_from(number).ok());
         if let Some(bytes) = number("queued.max.request.bytes") {
             self.in_flight_bytes_max = bytes;
