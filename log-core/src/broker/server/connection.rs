@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 
 /// Requests of a connection that are read and not answered.
 const READ_AHEAD: usize = 32;
@@ -173,6 +174,10 @@ async fn work_all(
         deliver(&answered, (answer, room)).await?;
         if let Some(ended) = refused {
             deliver(&answered, (Err(ended), Room::NONE)).await?;
+        }
+        if !to_do.is_empty() {
+            // Who asks for much at once does not keep others waiting for more than one answer.
+            yield_now().await;
         }
     }
     while let Some(answer) = appends.next().await {
