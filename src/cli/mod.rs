@@ -5,7 +5,9 @@
 //!
 //! A command opens the log, works, and closes it on every way out ([`Context::with_log`]).
 
+mod acl;
 mod bench;
+mod connect;
 mod doctor;
 mod dump;
 mod error;
@@ -25,6 +27,7 @@ mod stop;
 mod tail;
 mod take;
 mod topic;
+mod user;
 mod value;
 
 pub(crate) use error::{Error, Result};
@@ -47,7 +50,7 @@ struct Args {
     /// The data directory [default: $TW_DATA or ./tw-data, ./tw-demo]
     #[arg(long, global = true, env = "TW_DATA", hide_env = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Work on what `tw start` or Apache Kafka serves there
+    /// Work on what a broker or Kafka serves there; also USER@HOST:PORT
     #[arg(long, global = true, value_name = "HOST:PORT")]
     connect: Option<String>,
     /// Machine-readable output: one JSON object per line, errors too
@@ -64,7 +67,7 @@ struct Args {
     #[arg(short, long, global = true, hide = true, action = clap::ArgAction::Help)]
     help: Option<bool>,
     /// Print version
-    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    #[arg(short = 'V', long, hide = true, action = clap::ArgAction::Version)]
     version: Option<bool>,
     #[command(subcommand)]
     command: Command,
@@ -90,6 +93,12 @@ enum Command {
     /// List, describe, reset and delete groups; their lag in records and in time
     #[command(subcommand)]
     Group(group::Command),
+    /// Add, list and remove users; their passwords
+    #[command(subcommand)]
+    User(user::Command),
+    /// Say who may do what
+    #[command(subcommand)]
+    Acl(acl::Command),
     /// Load a csv or jsonl file into a topic, each record once, also after a crash
     Load(load::Args),
     /// Write a topic to csv or jsonl
@@ -107,6 +116,7 @@ enum Command {
     /// Explain an error code
     Explain(explain::Args),
     /// Print a completion script for a shell
+    #[command(hide = true)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -133,7 +143,7 @@ impl Context {
     /// Opens the log, making its directory, runs `work`, and closes the log whatever came of it.
     pub(crate) async fn with_log<T>(&mut self, work: impl AsyncFnOnce(&Log, &mut Self) -> Result<T>) -> Result<T> {
         let log = match &self.connect {
-            Some(brokers) => Log::connect(brokers).await?,
+            Some(brokers) => connect::connect(brokers).await?,
             None => Log::open(&self.data).await?,
         };
         let result = work(&log, self).await;
@@ -224,6 +234,8 @@ async fn run(command: Command, cx: &mut Context) -> Result<()> {
         Command::Tail(args) => tail::run(args, cx).await,
         Command::Take(args) => take::run(args, cx).await,
         Command::Group(command) => group::run(command, cx).await,
+        Command::User(command) => user::run(command, cx).await,
+        Command::Acl(command) => acl::run(command, cx).await,
         Command::Load(args) => load::run(args, cx).await,
         Command::Dump(args) => dump::run(args, cx).await,
         #[cfg(feature = "sql")]

@@ -20,6 +20,10 @@ mod cluster;
 mod configs;
 mod connections;
 mod denied;
+#[cfg(feature = "tls")]
+mod matrix;
+mod metrics;
+mod quotas;
 mod reading;
 mod sasl;
 mod sessions;
