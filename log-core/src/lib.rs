@@ -61,6 +61,9 @@ pub mod doctor;
 pub mod env;
 #[doc = include_str!("format.md")]
 pub mod format {}
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 mod group;

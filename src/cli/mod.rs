@@ -46,10 +46,10 @@ use tailwater::log::Log;
 #[command(next_help_heading = "Global options")]
 #[command(after_help = "Start with   tw demo   or   tw topic create hello && echo hi | tw put hello && tw tail hello")]
 struct Args {
-    /// The data directory [default: $TW_DATA, else ./tw-data; for the demo ./tw-demo]
+    /// The data directory [default: $TW_DATA or ./tw-data, ./tw-demo]
     #[arg(long, global = true, env = "TW_DATA", hide_env = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Work on a log that is served there, by `tw start` or Apache Kafka, instead of a data directory
+    /// Work on what `tw start` or Apache Kafka serves there
     #[arg(long, global = true, value_name = "HOST:PORT")]
     connect: Option<String>,
     /// Machine-readable output: one JSON object per line, errors too
@@ -62,7 +62,8 @@ struct Args {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Print help
-    #[arg(short, long, global = true, action = clap::ArgAction::Help)]
+    // Not shown: whoever reads it has found it, and the help has to fit a screen.
+    #[arg(short, long, global = true, hide = true, action = clap::ArgAction::Help)]
     help: Option<bool>,
     /// Print version
     #[arg(short = 'V', long, hide = true, action = clap::ArgAction::Version)]

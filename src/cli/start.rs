@@ -14,6 +14,7 @@
 use super::{Context, Error, Result};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use tailwater::log::env::raise_open_files;
 use tailwater::log::{ListenerConfig, Security, Server, ServerConfig, TlsConfig};
 
 /// A server with more memory than it says gets this part of it for requests.
@@ -76,6 +77,11 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
         metrics: args.metrics,
         ..ServerConfig::default()
     };
+    if let Some(files) = raise_open_files() {
+        // The rest is for the log's own.
+        let connections = usize::try_from(files).unwrap_or(usize::MAX) / 4 * 3;
+        config.limits.connections_max = config.limits.connections_max.min(connections);
+    }
     if let Some(bytes) = memory_bytes() {
         config.limits.in_flight_bytes_max = (bytes / REQUESTS_SHARE).max(REQUESTS_BYTES_MIN);
     }

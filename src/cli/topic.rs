@@ -352,7 +352,11 @@ fn confirmed(what: &str, cx: &mut Context) -> Result<bool> {
 
 /// The groups that have a position in the topic.
 async fn readers(log: &Log, name: &TopicName) -> Result<Vec<String>> {
-    let groups = log.admin().list_groups().await?;
+    let groups = match log.admin().list_groups().await {
+        // A broker without groups has none that read it.
+        Err(tailwater::log::Error::Unsupported { .. }) => Vec::new(),
+        groups => groups?,
+    };
     let reads =
         |g: &&tailwater::log::service::GroupDescription| g.partitions.iter().any(|p| p.partition.topic == *name);
     Ok(groups.iter().filter(reads).map(|g| format!("group `{}`", g.group)).collect())

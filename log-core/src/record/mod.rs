@@ -20,6 +20,7 @@ mod compression;
 mod control;
 mod crc;
 mod iter;
+mod lz4;
 mod murmur2;
 mod rebuild;
 mod varint;
@@ -37,8 +38,11 @@ pub use batch::{
 };
 pub use builder::BatchBuilder;
 pub use committed::{AbortedTransaction, committed};
+#[cfg(feature = "fuzzing")]
+pub(crate) use compression::{compress, decompress};
 pub use control::{ControlKind, ControlRecord};
 pub use crc::{crc32c, crc32c_append};
+pub(crate) use iter::records_within;
 pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};
 pub use rebuild::{rebuild, recompress};

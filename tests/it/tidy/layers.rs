@@ -37,6 +37,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config", "wire",
         ],
     ),
+    // Every decoder as a function, for tests.
+    ("fuzzing", &["types", "record", "wire", "access", "storage"]),
     // The one place that puts a broker behind the client's handle.
     ("open", &["types", "env", "service", "client", "broker"]),
     // Looks at and repairs what no broker has open.

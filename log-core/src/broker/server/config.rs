@@ -1,5 +1,6 @@
 //! What a server is told when it starts: where it listens, and how much it takes from its peers.
 
+use crate::config::BrokerSettings;
 use crate::types::{Error, Result, limits};
 use std::fmt;
 use std::net::SocketAddr;
@@ -125,6 +126,22 @@ impl Default for ServerLimits {
             write: Duration::from_secs(30),
             failed_authentication: Duration::from_millis(100),
             drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServerLimits {
+    /// What the broker's settings say of them, by Kafka's names.
+    pub(super) fn hold_to(&mut self, settings: &BrokerSettings) {
+        let number = |name: &str| settings.parsed::<i64>(name).and_then(|number| usize::try_from(number).ok());
+        if let Some(bytes) = number("queued.max.request.bytes") {
+            self.in_flight_bytes_max = bytes;
+        }
+        for (limit, name) in [
+            (&mut self.connections_max, "max.connections"),
+            (&mut self.connections_per_address_max, "max.connections.per.ip"),
+        ] {
+            *limit = number(name).map_or(*limit, |number| number.min(*limit));
         }
     }
 }

@@ -21,6 +21,7 @@ use super::context::Context;
 use super::dispatch::{self, Answered, Call};
 use super::ended::Ended;
 use super::frame::{self, Outbox, Received};
+use super::memory::Room;
 use crate::wire::Frame;
 use futures::future::{BoxFuture, FutureExt as _, ready};
 use futures::stream::{FuturesOrdered, StreamExt as _};
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// Requests of a connection that are read and not answered.
@@ -40,7 +41,7 @@ const READ_AHEAD: usize = 32;
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a request came to, and the room that it takes until its response is sent.
-type Answer = (Result<Answered, Ended>, OwnedSemaphorePermit);
+type Answer = (Result<Answered, Ended>, Room);
 
 /// Where answers go to be sent, with the memory that they take until then.
 struct Answers<'a> {
@@ -108,6 +109,7 @@ async fn receive_all(
 ) -> Ended {
     let limits = &context.shared.config.limits;
     let mut silence = limits.handshake;
+    let mut is_new = true;
     loop {
         let length = match frame::receive_length(reader, limits, limits.frame_bytes_max, silence).await {
             Ok(length) => length,
@@ -118,6 +120,9 @@ async fn receive_all(
         silence = limits.idle;
         match frame::receive(reader, limits, &context.shared.memory, length).await {
             Ok(request) => {
+                if std::mem::take(&mut is_new) {
+                    context.place.keep();
+                }
                 unanswered.fetch_add(1, Ordering::Relaxed);
                 if received.send(request).await.is_err() {
                     // Whoever does not take them any more says why.
@@ -173,10 +178,9 @@ async fn work_all(
         answered.wait_for_room().await;
         let answer = alone(context, call, gone.clone()).await;
         let refused = if is_before_authentication { context.refused().await } else { None };
-        let no_room = refused.as_ref().and_then(|_| context.shared.memory.clone().try_acquire_many_owned(0).ok());
         muted = muted.max(deliver(&answered, (answer, room)).await?);
-        if let (Some(ended), Some(no_room)) = (refused, no_room) {
-            deliver(&answered, (Err(ended), no_room)).await?;
+        if let Some(ended) = refused {
+            deliver(&answered, (Err(ended), Room::NONE)).await?;
         }
     }
     while let Some(answer) = appends.next().await {

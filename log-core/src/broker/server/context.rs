@@ -3,8 +3,9 @@
 use super::budget::Budget;
 use super::config::ServerConfig;
 use super::ended::Ended;
+use super::memory::Memory;
 use super::metrics::Metrics;
-use super::places::Places;
+use super::places::{Place, Places};
 use super::sasl::Sasl;
 use super::sessions::Sessions;
 use super::throttle::Usage;
@@ -21,10 +22,10 @@ use tokio::sync::{Mutex, Semaphore, watch};
 pub(super) struct Shared {
     pub(super) broker: Arc<Broker>,
     pub(super) config: ServerConfig,
-    /// Memory for requests, in bytes.
-    pub(super) memory: Arc<Semaphore>,
+    /// Memory for requests.
+    pub(super) memory: Memory,
     /// The same for those who have not said who they are: they take nothing from the others.
-    pub(super) strangers: Arc<Semaphore>,
+    pub(super) strangers: Memory,
     /// Memory for responses.
     pub(super) responses: Arc<Budget>,
     /// What readers have been told.
@@ -43,6 +44,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
+    pub(super) place: Arc<Place>,
     /// A number that no other connection of this server has.
     pub(super) id: u64,
     pub(super) peer: SocketAddr,

@@ -17,6 +17,9 @@ use std::pin::pin;
 use std::time::Duration;
 use tracing::Instrument as _;
 
+/// What is kept of a request is copied if it is a smaller part of its frame.
+const FRAME_PARTS_MAX: usize = 8;
+
 /// The APIs that are served.
 pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Produce,
@@ -104,7 +107,7 @@ impl Call {
 /// Reads the content of a frame.
 pub(super) fn read(content: Bytes) -> Result<Call, Ended> {
     let bytes = content.len();
-    let mut reader = Reader::new(content);
+    let mut reader = Reader::of_request(content);
     let header = RequestHeader::read(&mut reader).map_err(Ended::NotUnderstood)?;
     let version = header.version().filter(|_| SERVED.contains(&header.key));
     let RequestHeader { key, version_number, correlation_id, client_id } = header;
@@ -117,9 +120,29 @@ pub(super) fn read(content: Bytes) -> Result<Call, Ended> {
         let why = format!("{key} version {version_number} is not served here");
         return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
     };
-    let request = Request::read(key, version, reader).map_err(Ended::NotUnderstood)?;
+    let mut request = Request::read(key, version, reader).map_err(Ended::NotUnderstood)?;
+    part(&mut request, bytes);
     tracing::trace!(correlation_id, version = version_number, %request, "received");
     Ok(Call { correlation_id, version, client_id, bytes, request: Some(request) })
+}
+
+/// Parts what is kept of a request from a frame of so many bytes, if the frame is much larger: batches stay in memory for
+/// readers, and what members of a group say for as long as they are in it. A frame stays as long as any part of it.
+fn part(request: &mut Request, bytes: usize) {
+    let part = |kept: &mut Bytes| {
+        if kept.len() < bytes / FRAME_PARTS_MAX {
+            *kept = Bytes::copy_from_slice(kept);
+        }
+    };
+    match request {
+        Request::Produce(request) => {
+            let batches = request.topic_data.iter_mut().flat_map(|topic| &mut topic.partition_data);
+            batches.filter_map(|batch| batch.records.as_mut()).for_each(part);
+        }
+        Request::JoinGroup(request) => request.protocols.iter_mut().for_each(|protocol| part(&mut protocol.metadata)),
+        Request::SyncGroup(request) => request.assignments.iter_mut().for_each(|one| part(&mut one.assignment)),
+        _ => {}
+    }
 }
 
 /// What a request has come to.
@@ -315,4 +338,29 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
             return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ProduceRequest;
+    use crate::wire::produce::{PartitionProduceData, TopicProduceData};
+
+    /// A batch of a few bytes must not keep a frame of many.
+    #[test]
+    fn what_is_small_is_parted_from_its_frame() {
+        let records = |bytes: usize| PartitionProduceData { index: 0, records: Some(vec![7; bytes].into()) };
+        let topic = TopicProduceData { partition_data: vec![records(100), records(9000)], ..Default::default() };
+        let request = Request::Produce(ProduceRequest { topic_data: vec![topic], ..Default::default() });
+        let version = ApiKey::Produce.version(9).unwrap();
+        let content = request.to_frame(version, 1, None).unwrap().into_content();
+        let Some(Request::Produce(request)) = read(content.clone()).unwrap().request else { panic!() };
+        let is_part_of_it = |data: &PartitionProduceData| {
+            let records = data.records.as_ref().unwrap();
+            content.as_ptr_range().contains(&records.as_ptr())
+        };
+        let [small, large] = &request.topic_data[0].partition_data[..] else { panic!() };
+        assert_eq!(small.records, records(100).records);
+        assert!(!is_part_of_it(small) && is_part_of_it(large));
+    }
 }

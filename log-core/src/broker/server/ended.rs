@@ -14,6 +14,8 @@ pub(super) enum Ended {
     Stopped,
     /// Nothing came for too long.
     Silent,
+    /// Nothing had come, and somebody else has got its place.
+    Replaced,
     /// A request began and did not go on.
     Stalled,
     /// The peer does not take its responses.
@@ -47,7 +49,7 @@ impl Ended {
     pub(super) fn is_usual(&self) -> bool {
         let usual = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionAborted];
         match self {
-            Self::ByPeer | Self::Stopped | Self::Silent => true,
+            Self::ByPeer | Self::Stopped | Self::Silent | Self::Replaced => true,
             Self::Failed(error) => usual.contains(&error.kind()),
             _ => false,
         }
@@ -60,6 +62,7 @@ impl fmt::Display for Ended {
             Self::ByPeer => f.write_str("the peer has closed it"),
             Self::Stopped => f.write_str("the server shuts down"),
             Self::Silent => f.write_str("nothing came for too long"),
+            Self::Replaced => f.write_str("nothing had come, and there were too many connections"),
             Self::Stalled => f.write_str("a request was begun and did not go on"),
             Self::NotRead => f.write_str("the peer does not take its responses"),
             Self::FrameTooLarge { head: [0x16, 0x03, ..], .. } => {

@@ -128,7 +128,7 @@ pub(super) async fn page(shared: &Shared) -> String {
         "Peers that were not who they said they were.",
         count(&metrics.not_authenticated),
     );
-    let (all, free) = (shared.config.limits.in_flight_bytes_max, shared.memory.available_permits());
+    let (all, free) = (shared.config.limits.in_flight_bytes_max, shared.memory.free());
     page.one("tailwater_requests_in_flight_bytes", "gauge", "Memory that requests take.", all.saturating_sub(free));
     page.one("tailwater_requests_in_flight_bytes_max", "gauge", "The most that they may take.", all);
     let exposed = u8::from(shared.config.insecure_listen);

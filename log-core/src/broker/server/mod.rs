@@ -6,6 +6,7 @@
 //!                        sasl        who the peer is, before it is served and when it says so again
 //!                        connection  one task each: receive, work, send
 //!                          budget    memory that responses take
+//!                          memory    that for requests
 //!                          frame     bytes of a request within limits, and of a response in pieces
 //!                          dispatch  bytes ─▶ request ─▶ handler ─▶ response ─▶ bytes
 //!                          throttle  who has used more than its quota waits
@@ -14,7 +15,7 @@
 //!                          handlers  a request of the wire ─▶ calls of the broker ─▶ a response of the wire
 //! ```
 //! Invariants. Bytes from the network never end the process: what is not understood ends its connection, and so does a
-//! panic. Memory for requests is bounded over all connections, and taken before a request is read; so is that for
+//! panic. Memory for requests is bounded over all connections, and taken before most of one is read; so is that for
 //! responses, by which fetches are kept smaller when there is little left. Record bytes are not
 //! copied between the socket and the log. Responses go out in the order of their requests.
 //!
@@ -30,6 +31,7 @@ mod ended;
 mod frame;
 mod handlers;
 mod http;
+mod memory;
 mod metrics;
 mod places;
 mod sasl;
@@ -53,6 +55,7 @@ use budget::Budget;
 use context::{Context, Shared};
 use ended::Ended;
 use futures::FutureExt as _;
+use memory::Memory;
 use metrics::Metrics;
 use places::{Place, Places};
 use sasl::{Mechanism, Sasl};
@@ -91,6 +94,8 @@ pub struct Server {
 impl Server {
     /// Listens for a broker. [`Error::AddressInUse`], [`Error::ExposedListener`], [`Error::InvalidRequest`].
     pub(crate) async fn start(broker: Arc<Broker>, config: ServerConfig) -> Result<Self> {
+        let mut config = config;
+        config.limits.hold_to(&broker.broker_settings());
         config.validate()?;
         let mut bound = Vec::new();
         for listener in &config.listeners {
@@ -107,7 +112,7 @@ impl Server {
         };
         let tls = config.tls.as_ref().map(|tls| Acceptor::new(tls, &broker.clock)).transpose()?;
         let places = Places::new(config.limits.connections_max, config.limits.connections_per_address_max);
-        let memory = Arc::new(Semaphore::new(config.limits.in_flight_bytes_max));
+        let memory = Memory::new(config.limits.in_flight_bytes_max);
         let responses = Budget::new(config.limits.in_flight_bytes_max);
         let sessions = parking_lot::Mutex::new(Sessions::new(u128::from_be_bytes(broker.random()) as u64));
         let settings = broker.broker_settings();
@@ -117,7 +122,7 @@ impl Server {
             broker,
             config,
             memory,
-            strangers: Arc::new(Semaphore::new(STRANGERS_BYTES)),
+            strangers: Memory::new(STRANGERS_BYTES),
             responses,
             sessions,
             places,
@@ -214,7 +219,7 @@ async fn accept_all(shared: Arc<Shared>, door: Arc<Door>, listening: TcpListener
             connections.spawn(turn_away(shared.clone(), stream, place, early));
             continue;
         }
-        let context = match context(&shared, &door, &stream, peer) {
+        let context = match context(&shared, &door, &stream, peer, place) {
             Ok(context) => context,
             Err(error) => {
                 tracing::debug!(%peer, %error, "a connection ended before it was served");
@@ -222,10 +227,7 @@ async fn accept_all(shared: Arc<Shared>, door: Arc<Door>, listening: TcpListener
             }
         };
         let tls = door.tls.clone();
-        connections.spawn(async move {
-            serve(context, tls, stream).await;
-            drop(place);
-        });
+        connections.spawn(serve(context, tls, stream));
     }
     drop(listening);
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -240,12 +242,19 @@ async fn turn_away(shared: Arc<Shared>, stream: TcpStream, place: Place, wait: D
     let mut stopping = shared.stopping.subscribe();
     tokio::select! {
         () = sleep(wait) => {}
+        () = place.lost() => {}
         _ = stopping.wait_for(|stopping| *stopping) => {}
     }
     drop((stream, place));
 }
 
-fn context(shared: &Arc<Shared>, door: &Door, stream: &TcpStream, peer: SocketAddr) -> std::io::Result<Context> {
+fn context(
+    shared: &Arc<Shared>,
+    door: &Door,
+    stream: &TcpStream,
+    peer: SocketAddr,
+    place: Place,
+) -> std::io::Result<Context> {
     stream.set_nodelay(true)?;
     let (host, port) = match &door.listener.advertised {
         Some(advertised) => advertised.clone(),
@@ -258,13 +267,20 @@ fn context(shared: &Arc<Shared>, door: &Door, stream: &TcpStream, peer: SocketAd
     let sasl = || Mutex::new(Sasl::new(door.mechanisms.clone(), door.lifetime));
     let id = shared.metrics.accepted.fetch_add(1, Ordering::Relaxed);
     let sasl = door.listener.security.asks_for_sasl().then(sasl);
-    Ok(Context { shared: shared.clone(), id, peer, peer_host, host, port, principal: Principal::anonymous(), sasl })
+    let (shared, place, principal) = (shared.clone(), Arc::new(place), Principal::anonymous());
+    Ok(Context { shared, place, id, peer, peer_host, host, port, principal, sasl })
 }
 
 /// Serves one connection. What goes wrong stays with it.
 async fn serve(mut context: Context, tls: Option<Acceptor>, stream: TcpStream) {
-    let peer = context.peer;
-    match AssertUnwindSafe(greet(&mut context, tls, stream)).catch_unwind().await {
+    let (peer, place) = (context.peer, context.place.clone());
+    let served = async {
+        tokio::select! {
+            ended = greet(&mut context, tls, stream) => ended,
+            () = place.lost() => Ended::Replaced,
+        }
+    };
+    match AssertUnwindSafe(served).catch_unwind().await {
         Ok(ended) if ended.is_usual() => tracing::debug!(%peer, why = %ended, "a connection has ended"),
         Ok(Ended::NotAuthenticated(error)) => {
             context.shared.metrics.not_authenticated.fetch_add(1, Ordering::Relaxed);
