@@ -81,8 +81,9 @@ mod wire;
 
 pub use broker::{ListenerConfig, Security, Server, ServerConfig, ServerLimits, TlsConfig};
 pub use client::{
-    Admin, Connector, Consumer, ConsumerBuilder, ConsumerRecord, Delivery, Job, Log, PartitionReader, Producer,
-    ProducerBuilder, Queue, SaslMechanism, SentTo, Transaction, TransactionalProducer, TransactionalProducerBuilder,
+    Admin, Connector, Consumer, ConsumerBuilder, ConsumerRecord, Delivery, GroupProtocol, Job, Log, PartitionReader,
+    Producer, ProducerBuilder, Queue, SaslMechanism, SentTo, Transaction, TransactionalProducer,
+    TransactionalProducerBuilder,
 };
 pub use codec::{Codec, DecodeError, Json};
 pub use record::{Compression, Header, Record, StoredRecord};

@@ -7,6 +7,7 @@
 
 mod acl;
 mod bench;
+mod connect;
 mod doctor;
 mod dump;
 mod error;
@@ -49,7 +50,7 @@ struct Args {
     /// The data directory [default: $TW_DATA or ./tw-data, ./tw-demo]
     #[arg(long, global = true, env = "TW_DATA", hide_env = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Work on what `tw start` or Apache Kafka serves there
+    /// Work on what a broker or Kafka serves there; also USER@HOST:PORT
     #[arg(long, global = true, value_name = "HOST:PORT")]
     connect: Option<String>,
     /// Machine-readable output: one JSON object per line, errors too
@@ -142,7 +143,7 @@ impl Context {
     /// Opens the log, making its directory, runs `work`, and closes the log whatever came of it.
     pub(crate) async fn with_log<T>(&mut self, work: impl AsyncFnOnce(&Log, &mut Self) -> Result<T>) -> Result<T> {
         let log = match &self.connect {
-            Some(brokers) => Log::connect(brokers).await?,
+            Some(brokers) => connect::connect(brokers).await?,
             None => Log::open(&self.data).await?,
         };
         let result = work(&log, self).await;

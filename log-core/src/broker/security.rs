@@ -42,7 +42,7 @@ impl Broker {
     fn authorizer<T>(&self, ask: impl FnOnce(Authorizer<'_>) -> T) -> T {
         let image = self.image.read();
         let has_users = !image.credentials().is_empty();
-        ask(Authorizer { acls: image.acls(), super_users: &self.super_users, has_users })
+        ask(Authorizer { acls: image.acls(), super_users: &self.super_users, has_users, is_lenient: self.is_lenient })
     }
 
     /// A server's side of a SCRAM exchange; step it with [`Broker::credential`].

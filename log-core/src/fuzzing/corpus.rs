@@ -139,10 +139,10 @@ fn responses() -> Files {
 }
 
 fn record(n: usize, headers: usize) -> Record {
-    let header = |n: usize| Header { key: format!("h{n}"), value: (n % 2 == 0).then(|| Bytes::from_static(b"v")) };
+    let header = |n: usize| Header { key: format!("h{n}"), value: n.is_multiple_of(2).then(|| Bytes::from_static(b"v")) };
     Record {
-        key: (n % 3 > 0).then(|| format!("key {n}").into()),
-        value: (n % 4 > 0).then(|| "value ".repeat(n).into()),
+        key: (!n.is_multiple_of(3)).then(|| format!("key {n}").into()),
+        value: (!n.is_multiple_of(4)).then(|| "value ".repeat(n).into()),
         timestamp: Timestamp(1_700_000_000_000 + n as i64),
         headers: (0..headers).map(header).collect(),
     }
@@ -252,7 +252,7 @@ fn lz4() -> Files {
     let linked = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Linked);
     let noise: Vec<u8> = (0..24_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let checked = FrameInfo::new().block_checksums(true).content_checksum(true);
-    files.insert("ok-linked".into(), frame(linked, &[&noise[..], &[1; 48_000], &noise].concat()));
+    files.insert("ok-linked".into(), frame(linked, &[&noise[..], &[1; 24_000], &noise].concat()));
     files.insert("ok-checksums".into(), frame(checked.content_size(Some(TEXT.len() as u64)), TEXT));
     files.insert("ok-large-blocks".into(), frame(FrameInfo::new().block_size(BlockSize::Max4MB), TEXT));
     let mut wrong = frame(FrameInfo::new().content_checksum(true), TEXT);

@@ -26,7 +26,15 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
     ApiKey::SaslHandshake,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
@@ -38,6 +46,7 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::AddOffsetsToTxn,
     ApiKey::EndTxn,
     ApiKey::WriteTxnMarkers,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeAcls,
     ApiKey::CreateAcls,
     ApiKey::DeleteAcls,
@@ -51,10 +60,12 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::RenewDelegationToken,
     ApiKey::ExpireDelegationToken,
     ApiKey::DescribeDelegationToken,
+    ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeClientQuotas,
     ApiKey::AlterClientQuotas,
     ApiKey::DescribeUserScramCredentials,
@@ -66,6 +77,8 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::UnregisterBroker,
     ApiKey::DescribeTransactions,
     ApiKey::ListTransactions,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -177,7 +190,7 @@ async fn carry_out(context: &Context, call: Call) -> Result<Answered, Ended> {
     let response = match refused {
         Some(refused) => Some(refused),
         None => {
-            let work = pin!(handle(context, request, version));
+            let work = pin!(handle(context, request, version, &client_id));
             let (response, busy) = Timed { work, broker: context.broker(), busy: Duration::ZERO }.await;
             if !is_asked_before(key) {
                 charge(QuotaKey::RequestPercentage, busy.as_secs_f64() * 100.0);
@@ -215,7 +228,12 @@ async fn carry_out(context: &Context, call: Call) -> Result<Answered, Ended> {
     Ok(Answered { frame: Some(frame), mute })
 }
 
-async fn handle(context: &Context, request: Option<Request>, version: Version) -> Result<Option<Response>, Ended> {
+async fn handle(
+    context: &Context,
+    request: Option<Request>,
+    version: Version,
+    client_id: &str,
+) -> Result<Option<Response>, Ended> {
     let Some(request) = request else {
         return Ok(Some(Response::ApiVersions(handlers::versions::not_spoken())));
     };
@@ -329,6 +347,35 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
         }
         Request::UnregisterBroker(request) => {
             Response::UnregisterBroker(handlers::cluster::unregister_broker(context, &request))
+        }
+        Request::JoinGroup(request) => {
+            Response::JoinGroup(handlers::groups::join(context, request, version, client_id).await)
+        }
+        Request::SyncGroup(request) => Response::SyncGroup(handlers::groups::sync(context, request).await),
+        Request::Heartbeat(request) => Response::Heartbeat(handlers::groups::heartbeat(context, request).await),
+        Request::LeaveGroup(request) => Response::LeaveGroup(handlers::groups::leave(context, request, version).await),
+        Request::DescribeGroups(request) => {
+            Response::DescribeGroups(handlers::groups::describe(context, request, version))
+        }
+        Request::ListGroups(request) => Response::ListGroups(handlers::groups::list(context, &request)),
+        Request::DeleteGroups(request) => Response::DeleteGroups(handlers::groups::delete(context, request).await),
+        Request::ConsumerGroupHeartbeat(request) => Response::ConsumerGroupHeartbeat(
+            handlers::groups::consumer_heartbeat(context, request, version, client_id).await,
+        ),
+        Request::ConsumerGroupDescribe(request) => {
+            Response::ConsumerGroupDescribe(handlers::groups::describe_consumer(context, request))
+        }
+        Request::OffsetCommit(request) => {
+            Response::OffsetCommit(handlers::group_offsets::commit(context, request, version).await)
+        }
+        Request::OffsetFetch(request) => {
+            Response::OffsetFetch(handlers::group_offsets::fetch(context, request, version))
+        }
+        Request::OffsetDelete(request) => {
+            Response::OffsetDelete(handlers::group_offsets::delete(context, request).await)
+        }
+        Request::TxnOffsetCommit(request) => {
+            Response::TxnOffsetCommit(handlers::group_offsets::commit_in_transaction(context, request, version).await)
         }
         other => {
             if let Some(response) = handlers::users::token(&other) {

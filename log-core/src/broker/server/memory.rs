@@ -72,7 +72,7 @@ impl Memory {
         since > GRACE && (bytes as u64) < owed && self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// What is left for requests of any size.
+    /// What is left, but for that of small requests.
     pub(super) fn free(&self) -> usize {
         self.all.available_permits()
     }

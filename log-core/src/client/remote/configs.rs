@@ -24,6 +24,7 @@ use crate::wire::{
     Request, UpdateFeaturesRequest, alter_configs, alter_partition_reassignments, incremental_alter_configs,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 /// How long a broker may take for a change.
 const CHANGE_MS: i32 = 30_000;
@@ -185,7 +186,12 @@ impl Remote {
         })
     }
 
-    pub(super) async fn look_at_log_dirs(&self, request: DescribeLogDirs) -> Result<Vec<LogDirDescription>> {
+    /// Asks all brokers, each for so long.
+    pub(super) async fn look_at_log_dirs(
+        &self,
+        request: DescribeLogDirs,
+        limit: Duration,
+    ) -> Result<Vec<LogDirDescription>> {
         let topics = request.partitions.map(|partitions| {
             let mut topics = BTreeMap::<String, Vec<i32>>::new();
             for partition in partitions {
@@ -198,7 +204,7 @@ impl Remote {
         let nodes: Vec<_> = self.cluster.image.lock().brokers.keys().copied().collect();
         let mut described = Vec::new();
         for node in nodes {
-            let told = persist!(self.cluster.patience(REQUEST_LIMIT), async {
+            let told = persist!(self.cluster.patience(limit), async {
                 let call = call(Request::DescribeLogDirs(request.clone()));
                 let told = answer!(self.cluster.ask(Target::Node(node), call).await, DescribeLogDirs)?;
                 Trouble::check(told.error_code, "data directories", None)?;

@@ -1,6 +1,7 @@
 //! [`Service`] for [`Remote`]: each request to the module that knows it.
 
 use super::Remote;
+use super::retry::REQUEST_LIMIT;
 use crate::env::Clock;
 use crate::service::*;
 use crate::types::{AclBinding, ConfigResource, Error, ProducerIdentity, Result};
@@ -90,7 +91,7 @@ impl Service for Remote {
         not_offered(GROUPS)
     }
 
-    fn leave_group(&self, _: LeaveGroup) -> BoxFuture<'_, Result<()>> {
+    fn leave_group(&self, _: LeaveGroup) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
         not_offered(GROUPS)
     }
 
@@ -143,7 +144,7 @@ impl Service for Remote {
     }
 
     fn describe_log_dirs(&self, request: DescribeLogDirs) -> BoxFuture<'_, Result<Vec<LogDirDescription>>> {
-        self.look_at_log_dirs(request).boxed()
+        self.look_at_log_dirs(request, REQUEST_LIMIT).boxed()
     }
 
     fn elect_leaders(&self, request: ElectLeaders) -> BoxFuture<'_, Result<ByPartition<()>>> {

@@ -5,8 +5,8 @@ use super::cluster::{answer, call};
 use super::retry::{REQUEST_LIMIT, Trouble, persist};
 use crate::config::{BrokerSettings, Overrides, topic_config};
 use crate::service::{
-    CreatePartitions, CreateTopics, DeleteTopic, DescribeConfigs, DescribeTopics, NewTopic, PartitionDescription,
-    Service, TopicDescription, TopicRef,
+    CreatePartitions, CreateTopics, DeleteTopic, DescribeConfigs, DescribeLogDirs, DescribeTopics, NewTopic,
+    PartitionDescription, Service, TopicDescription, TopicRef,
 };
 use crate::types::{
     ConfigResource, Error, LogOffsets, PartitionIndex, Result, TopicConfig, TopicId, TopicName, TopicPartition,
@@ -18,6 +18,7 @@ use crate::wire::create_topics::{
 use crate::wire::delete_topics::DeleteTopicState;
 use crate::wire::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, ErrorCode, Request};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// How long the controller may take for a change of topics.
@@ -209,15 +210,38 @@ impl Remote {
         let of = |name: &TopicName| known.get(name).map_or(0, |topic| topic.partitions.len()) as PartitionIndex;
         let partitions: Vec<_> =
             names.iter().flat_map(|name| (0..of(name)).map(|p| TopicPartition::new(name.clone(), p))).collect();
-        let (offsets, mut configs) = tokio::join!(self.ladders(&partitions), self.configs_of(names));
+        let (offsets, mut configs, sizes) =
+            tokio::join!(self.ladders(&partitions), self.configs_of(names), self.sizes_of(&partitions));
         let mut offsets = offsets.into_iter();
         let describe = |name: &TopicName| TopicDescription {
             name: name.clone(),
             id: TopicId(known.get(name).map_or(Uuid::nil(), |topic| topic.uuid())),
             config: configs.remove(name).unwrap_or_default(),
-            partitions: (0..of(name)).map(|p| described(p, offsets.next().unwrap_or(Err(Error::Closed)))).collect(),
+            partitions: (0..of(name))
+                .map(|p| {
+                    let bytes = sizes.get(&TopicPartition::new(name.clone(), p)).copied().unwrap_or(0);
+                    let offsets = offsets.next().unwrap_or(Err(Error::Closed));
+                    PartitionDescription { bytes, ..described(p, offsets) }
+                })
+                .collect(),
         };
         names.iter().map(describe).map(Ok).collect()
+    }
+
+    /// Bytes of partitions, as far as they are told; of several replicas the largest.
+    async fn sizes_of(&self, partitions: &[TopicPartition]) -> BTreeMap<TopicPartition, u64> {
+        let request = DescribeLogDirs { partitions: Some(partitions.to_vec()) };
+        let mut sizes = BTreeMap::new();
+        match self.look_at_log_dirs(request, Duration::ZERO).await {
+            Ok(dirs) => {
+                for (partition, bytes) in dirs.into_iter().flat_map(|dir| dir.partitions) {
+                    let known: &mut u64 = sizes.entry(partition).or_default();
+                    *known = bytes.max(*known);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the sizes of partitions are not told"),
+        }
+        sizes
     }
 
     /// The settings of topics, as far as they are told: a broker may not offer them, or not to this user.

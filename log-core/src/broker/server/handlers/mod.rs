@@ -5,6 +5,8 @@ pub(super) mod acls;
 pub(super) mod cluster;
 pub(super) mod configs;
 pub(super) mod fetch;
+pub(super) mod group_offsets;
+pub(super) mod groups;
 pub(super) mod metadata;
 pub(super) mod offsets;
 pub(super) mod produce;

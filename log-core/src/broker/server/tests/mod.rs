@@ -20,6 +20,7 @@ mod cluster;
 mod configs;
 mod connections;
 mod denied;
+mod groups;
 #[cfg(feature = "tls")]
 mod matrix;
 mod metrics;
@@ -47,7 +48,8 @@ impl Served {
 
     async fn with(limits: ServerLimits) -> Self {
         let config = ServerConfig { limits, ..config() };
-        let settings = [("num.partitions".to_owned(), "2".to_owned())].into();
+        let settings = [("num.partitions", "2"), ("group.initial.rebalance.delay.ms", "0")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let broker = Broker::open_with(Arc::new(SimDisk::default()), Clock::real(), Path::new("/data"), settings);
         let broker = broker.unwrap();
         let server = Server::start(broker.clone(), config).await.unwrap();
@@ -206,6 +208,19 @@ fn empty(key: ApiKey) -> Request {
         ApiKey::UpdateFeatures => Request::UpdateFeatures(Default::default()),
         ApiKey::UnregisterBroker => Request::UnregisterBroker(Default::default()),
         ApiKey::ListConfigResources => Request::ListConfigResources(Default::default()),
+        ApiKey::OffsetCommit => Request::OffsetCommit(Default::default()),
+        ApiKey::OffsetFetch => Request::OffsetFetch(Default::default()),
+        ApiKey::JoinGroup => Request::JoinGroup(Default::default()),
+        ApiKey::Heartbeat => Request::Heartbeat(Default::default()),
+        ApiKey::LeaveGroup => Request::LeaveGroup(Default::default()),
+        ApiKey::SyncGroup => Request::SyncGroup(Default::default()),
+        ApiKey::DescribeGroups => Request::DescribeGroups(Default::default()),
+        ApiKey::ListGroups => Request::ListGroups(Default::default()),
+        ApiKey::DeleteGroups => Request::DeleteGroups(Default::default()),
+        ApiKey::OffsetDelete => Request::OffsetDelete(Default::default()),
+        ApiKey::TxnOffsetCommit => Request::TxnOffsetCommit(Default::default()),
+        ApiKey::ConsumerGroupHeartbeat => Request::ConsumerGroupHeartbeat(Default::default()),
+        ApiKey::ConsumerGroupDescribe => Request::ConsumerGroupDescribe(Default::default()),
         other => panic!("{other} is served, so it has a place here"),
     }
 }

@@ -84,6 +84,7 @@ async fn what_is_sent_is_there_in_order() {
         let described = place.log.admin().describe_topic(&name).await.unwrap();
         let ends: Vec<_> = described.partitions.iter().map(|p| p.offsets.high_watermark).collect();
         assert_eq!(ends, [1000; 3], "{}", place.name);
+        assert!(described.partitions.iter().all(|p| p.bytes > 1000), "{}: {described:?}", place.name);
     }
 }
 
