@@ -61,6 +61,9 @@ pub mod doctor;
 pub mod env;
 #[doc = include_str!("format.md")]
 pub mod format {}
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 mod group;
@@ -76,10 +79,11 @@ mod txn;
 pub mod types;
 mod wire;
 
-pub use broker::{ListenerConfig, Security, Server, ServerConfig, ServerLimits};
+pub use broker::{ListenerConfig, Security, Server, ServerConfig, ServerLimits, TlsConfig};
 pub use client::{
-    Admin, Connector, Consumer, ConsumerBuilder, ConsumerRecord, Delivery, Job, Log, PartitionReader, Producer,
-    ProducerBuilder, Queue, SaslMechanism, SentTo, Transaction, TransactionalProducer, TransactionalProducerBuilder,
+    Admin, Connector, Consumer, ConsumerBuilder, ConsumerRecord, Delivery, GroupProtocol, Job, Log, PartitionReader,
+    Producer, ProducerBuilder, Queue, SaslMechanism, SentTo, Transaction, TransactionalProducer,
+    TransactionalProducerBuilder,
 };
 pub use codec::{Codec, DecodeError, Json};
 pub use record::{Compression, Header, Record, StoredRecord};

@@ -5,6 +5,7 @@
 
 use super::{Context, Result};
 use std::net::SocketAddr;
+use tailwater::log::env::raise_open_files;
 use tailwater::log::{ListenerConfig, Server, ServerConfig};
 
 /// A server with more memory than it says gets this part of it for requests.
@@ -44,6 +45,11 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
         insecure_listen: args.insecure_listen,
         ..ServerConfig::default()
     };
+    if let Some(files) = raise_open_files() {
+        // The rest is for the log's own.
+        let connections = usize::try_from(files).unwrap_or(usize::MAX) / 4 * 3;
+        config.limits.connections_max = config.limits.connections_max.min(connections);
+    }
     if let Some(bytes) = memory_bytes() {
         config.limits.in_flight_bytes_max = (bytes / REQUESTS_SHARE).max(REQUESTS_BYTES_MIN);
     }

@@ -1,7 +1,8 @@
 //! Access: who a peer is, what it may do, and how much.
 //!
 //! ```text
-//!   PLAIN, SCRAM messages ──▶ sasl, scram ──▶ the user's name          credentials ┐
+//!   PLAIN, SCRAM messages ──▶ scram ──▶ the user's name                credentials ┐
+//!   a certificate of TLS ──▶ Certificate ──▶ the user's name                       │
 //!   principal, host, operation, resource ──▶ Authorizer::allows        entries     ├─ of the metadata image
 //!   user, client id, address ──▶ Quotas::limit ──▶ Meter: how long to wait  quotas ┘
 //! ```
@@ -23,6 +24,7 @@
 
 mod acls;
 mod authorizer;
+mod certificate;
 mod credentials;
 mod quotas;
 mod scram;
@@ -31,6 +33,7 @@ mod tests;
 
 pub(crate) use acls::Acls;
 pub(crate) use authorizer::{Authorizer, Principal, Request, SuperUsers};
+pub(crate) use certificate::Certificate;
 pub(crate) use credentials::Credentials;
 pub(crate) use quotas::{Bucket, Meter, Quotas};
 pub(crate) use scram::{ScramClient, ScramServer, Step, credential_of, salted_password};

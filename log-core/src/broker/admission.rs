@@ -5,14 +5,20 @@
 //! ```
 //! What is in brackets is done only for topics that ask for it: records of others are never decoded. The rules and their
 //! errors are those of Kafka's `LogValidator`.
+//!
+//! Where records are decoded, they may not be much more than a batch may be: a batch of a mebibyte can say a gibibyte, and
+//! it is decompressed while others wait.
 
 use super::topics::Topic;
-use crate::record::{Batch, BatchHeader, recompress, records, stamp_append_time, validate};
+use crate::record::{Batch, BatchHeader, recompress, records_within, stamp_append_time, validate};
 use crate::types::{Error, Result, Timestamp, TimestampType};
 use bytes::{Bytes, BytesMut};
 
 /// Records of a batch that are named in an error; more would only make it long.
 const ERRORS_MAX: usize = 10;
+/// What the records of a batch may have decompressed: so many times what a batch may have, and this in any case.
+const DECOMPRESSED_TIMES: usize = 4;
+const DECOMPRESSED_BYTES_MIN: usize = 16 * 1024 * 1024;
 /// A record without a timestamp, in Kafka.
 const NO_TIMESTAMP: Timestamp = Timestamp(-1);
 
@@ -44,11 +50,11 @@ pub(super) fn admit(topic: &Topic, batch: Bytes, now: Timestamp) -> Result<(Batc
     let is_stamped = config.timestamps == TimestampType::LogAppendTime;
     let has_bounds = !is_stamped && (config.timestamp_before.is_some() || config.timestamp_after.is_some());
     if config.cleanup.compacts() || has_bounds {
-        check_records(topic, &batch, has_bounds, now)?;
+        check_records(topic, &Batch { header, bytes: batch.clone() }, has_bounds, now)?;
     }
     let mut batch = batch;
     if let Some(codec) = config.compression.filter(|codec| *codec != header.compression) {
-        batch = recompress(&Batch { header, bytes: batch }, codec)?;
+        batch = recompress(&Batch { header, bytes: batch }, codec, decompressed_bytes_max(topic))?;
         if batch.len() as u64 > max {
             return Err(too_large(batch.len() as u64));
         }
@@ -61,11 +67,15 @@ pub(super) fn admit(topic: &Topic, batch: Bytes, now: Timestamp) -> Result<(Batc
     Ok((header, Admitted { batch, append_time: is_stamped.then_some(now) }))
 }
 
+fn decompressed_bytes_max(topic: &Topic) -> usize {
+    (topic.config.batch_bytes_max as usize).saturating_mul(DECOMPRESSED_TIMES).max(DECOMPRESSED_BYTES_MIN)
+}
+
 /// Compaction keeps the last record of each key, so without a key there is nothing that it could keep.
-fn check_records(topic: &Topic, batch: &Bytes, has_bounds: bool, now: Timestamp) -> Result<()> {
+fn check_records(topic: &Topic, batch: &Batch, has_bounds: bool, now: Timestamp) -> Result<()> {
     let needs_key = topic.config.cleanup.compacts();
     let mut keyless = Vec::new();
-    for (index, record) in (0..).zip(records(batch.clone())) {
+    for (index, record) in (0..).zip(records_within(batch, decompressed_bytes_max(topic))?) {
         let record = record?;
         if needs_key && record.key.is_none() && keyless.len() < ERRORS_MAX {
             keyless.push((index, "it has no key".to_owned()));

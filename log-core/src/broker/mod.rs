@@ -55,17 +55,18 @@ mod upkeep;
 use crate::access::SuperUsers;
 use crate::config::{self, BrokerSettings, Overrides};
 use crate::env::{Clock, Disk, Rng, secret};
-use crate::group::{Groups, Input};
+use crate::group::Input;
 use crate::service::{
     AddOffsetsToTransaction, AddPartitionsToTransaction, AlterConfigs, AlterQuotas, AlterReassignments,
     AlterScramUsers, ByPartition, ByUser, ClusterDescription, CommitOffsets, CommitTransactionOffsets, CommittedOffset,
-    CommittedOffsets, ConfigEntry, CreateAcls, CreatePartitions, CreateTopics, DeleteAcls, DeleteGroup, DeleteRecords,
-    DeleteTopic, DescribeAcls, DescribeConfigs, DescribeGroups, DescribeLogDirs, DescribeProducers, DescribeQuotas,
-    DescribeScramUsers, DescribeTopics, DescribeTransactions, ElectLeaders, EndTransaction, FeatureDescription, Fetch,
-    Fetched, GroupDescription, Heartbeat, IncrementalAlterConfigs, InitProducerId, JoinGroup, JoinedGroup,
-    LeasedRecord, LeaveGroup, ListOffsets, ListTransactions, ListedOffset, LogDirDescription, Produce, Produced,
-    ProducerState, QuotaDescription, ScramUser, Service, ShareAcknowledge, ShareFetch, TopicDescription,
-    TransactionDescription, UpdateFeatures,
+    CommittedOffsets, ConfigEntry, ConsumerHeartbeat, ConsumerHeartbeatAnswer, CreateAcls, CreatePartitions,
+    CreateTopics, DeleteAcls, DeleteGroup, DeleteOffsets, DeleteRecords, DeleteTopic, DescribeAcls, DescribeConfigs,
+    DescribeGroups, DescribeLogDirs, DescribeProducers, DescribeQuotas, DescribeScramUsers, DescribeTopics,
+    DescribeTransactions, ElectLeaders, EndTransaction, FeatureDescription, Fetch, Fetched, GroupDescription,
+    Heartbeat, IncrementalAlterConfigs, InitProducerId, JoinGroup, JoinedGroup, LeasedRecord, LeaveGroup, ListOffsets,
+    ListTransactions, ListedOffset, LogDirDescription, Produce, Produced, ProducerState, QuotaDescription, ScramUser,
+    Service, ShareAcknowledge, ShareFetch, SyncGroup, SyncedGroup, TopicDescription, TransactionDescription,
+    UpdateFeatures,
 };
 use crate::shard::Acks;
 use crate::storage::{Change, DataDir, Known, LogConfig, METADATA, PartitionLog};
@@ -82,7 +83,7 @@ use logs::Logs;
 pub(crate) use metadata::topics_in;
 use metadata::{LocalQuorum, MetadataImage, MetadataQuorum};
 use parking_lot::{Mutex, RwLock};
-pub use server::{ListenerConfig, Security, Server, ServerConfig, ServerLimits};
+pub use server::{ListenerConfig, Security, Server, ServerConfig, ServerLimits, TlsConfig};
 use shares::Shares;
 use std::collections::HashSet;
 use std::path::Path;
@@ -94,6 +95,14 @@ use upkeep::{Node, Upkeep};
 
 /// Partitions that are closed by one round of syncs, with three files each.
 const CLOSED_AT_ONCE: usize = 128;
+
+/// What is other than in a server, whose clients come and go by themselves: groups begin at once, sessions may be short,
+/// and positions are kept until somebody deletes them.
+const EMBEDDED: &[(&str, &str)] = &[
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("group.min.session.timeout.ms", "1"),
+    ("offsets.retention.minutes", "2147483647"),
+];
 
 /// A metadata log with fewer records is not worth shortening.
 const METADATA_RECORDS_MIN: usize = 1000;
@@ -119,7 +128,7 @@ pub(crate) struct Broker {
     /// Held while metadata changes.
     topology: tokio::sync::Mutex<()>,
     identities: Mutex<Identities>,
-    groups: Mutex<Groups>,
+    groups: groups::Coordinator,
     transactions: Coordinator,
     shares: Shares,
     logs: Arc<Logs>,
@@ -140,9 +149,10 @@ struct Identities {
 }
 
 impl Broker {
-    /// Opens a broker on the data directory `dir`, with default settings. Must be called within a tokio runtime.
+    /// Opens a broker on the data directory `dir`, with the settings of one within a program. Must be called within a tokio runtime.
     pub(crate) fn open(disk: Arc<dyn Disk>, clock: Clock, dir: &Path) -> Result<Arc<Self>> {
-        Self::open_with(disk, clock, dir, Overrides::new())
+        let embedded = EMBEDDED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self::open_with(disk, clock, dir, embedded.collect())
     }
 
     /// The same with settings of the broker, by Kafka's names, as they were given at the start.
@@ -214,6 +224,7 @@ impl Broker {
         let node = Node { clock: clock.clone(), topics: topics.clone(), logs: logs.clone(), dir: dir.clone() };
         let upkeep = Upkeep::start(node).map_err(|e| Error::io("start the upkeep thread for", root, e))?;
         let scrub = scrub::Scrub::new(clock.instant());
+        let group_settings = image.broker_settings(&started);
         let broker = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             clock,
@@ -227,7 +238,7 @@ impl Broker {
             started,
             topology: tokio::sync::Mutex::new(()),
             identities: Mutex::new(Identities { rng, used }),
-            groups: Mutex::new(Groups::new(run)),
+            groups: groups::Coordinator::new(run, &group_settings),
             transactions: Coordinator::new(),
             shares: Shares::default(),
             logs,
@@ -450,21 +461,26 @@ impl Service for Broker {
     fn join_group(&self, request: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>> {
         self.join(request).boxed()
     }
-    fn heartbeat(&self, request: Heartbeat) -> BoxFuture<'_, Result<()>> {
-        async move { self.beat(request) }.boxed()
+    fn sync_group(&self, request: SyncGroup) -> BoxFuture<'_, Result<SyncedGroup>> {
+        self.sync(request).boxed()
     }
-    fn leave_group(&self, request: LeaveGroup) -> BoxFuture<'_, Result<()>> {
-        async move { self.leave(request) }.boxed()
+    fn heartbeat(&self, request: Heartbeat) -> BoxFuture<'_, Result<()>> {
+        self.beat(request).boxed()
+    }
+    fn leave_group(&self, request: LeaveGroup) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
+        self.leave(request).boxed()
+    }
+    fn consumer_heartbeat(&self, request: ConsumerHeartbeat) -> BoxFuture<'_, Result<ConsumerHeartbeatAnswer>> {
+        self.consumer_beat(request).boxed()
     }
     fn commit_offsets(&self, request: CommitOffsets) -> BoxFuture<'_, Result<()>> {
         self.commit(request).boxed()
     }
     fn committed_offsets(&self, request: CommittedOffsets) -> BoxFuture<'_, Result<Vec<CommittedOffset>>> {
-        async move {
-            self.check_open()?;
-            Ok(self.committed(&request))
-        }
-        .boxed()
+        async move { self.committed(&request) }.boxed()
+    }
+    fn delete_offsets(&self, request: DeleteOffsets) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
+        self.forget_offsets(request).boxed()
     }
     fn describe_groups(&self, request: DescribeGroups) -> BoxFuture<'_, Result<Vec<GroupDescription>>> {
         async move {

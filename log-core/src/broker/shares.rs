@@ -20,8 +20,8 @@ use crate::service::{
 };
 use crate::share::{Change, Effect, Input, SharePartition, ShareRecord};
 use crate::types::{
-    Cleanup, Error, GroupId, Instant, Offset, OffsetRange, Result, TopicConfig, TopicId, TopicName, TopicPartition,
-    TopicSpec, limits,
+    Cleanup, Error, GroupId, GroupState, Instant, Offset, OffsetRange, Result, TopicConfig, TopicId, TopicName,
+    TopicPartition, TopicSpec, limits,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -544,6 +544,7 @@ impl Broker {
         let describe = |(group, partitions)| GroupDescription {
             group,
             kind: GroupKind::Share,
+            state: GroupState::Stable,
             generation: 0,
             members: Vec::new(),
             partitions,

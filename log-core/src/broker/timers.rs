@@ -20,7 +20,7 @@ pub(super) fn start(broker: &Arc<Broker>) {
                 broker.tick().await;
                 let now = broker.clock.instant();
                 let transactions = broker.transactions.next_deadline(broker.clock.now(), now);
-                let deadlines = [broker.groups.lock().next_deadline(), broker.shares.next_deadline(), transactions];
+                let deadlines = [broker.groups.next_deadline(), broker.shares.next_deadline(), transactions];
                 deadlines.into_iter().flatten().min().map(|at| at.since(now).max(TICK_MIN))
             };
             match wait {

@@ -126,7 +126,7 @@ impl Broker {
             partition.remove(Error::UnknownTopic { name: name.to_string(), did_you_mean: None });
         }
         self.logs.flusher.forget(topic.id);
-        self.group_step(group::Input::TopicDeleted { topic_id: topic.id });
+        self.group_step(group::Input::TopicDeleted { id: topic.id });
         self.shares.forget_topic(topic.id);
         self.remove_files(topic.id);
         Ok(())

@@ -9,16 +9,13 @@
 //! the log is the machine's; what waits for them is a task of its own, so that a request that is given up leaves nothing
 //! half done. Such a task holds the broker weakly: one that was dropped goes, and the next open ends what was decided.
 //!
-//! A group's offsets are a partition of the transaction too: that of `__consumer_offsets`. Its "marker" is told to the
-//! groups.
+//! A group's offsets are a partition of the transaction too: that of `__consumer_offsets`. Positions wait there, durable,
+//! for its "marker", which is told to the groups.
 //!
 //! No transaction hangs. Batches are let into a partition only while their transaction is open there
 //! ([`super::produce`]), and its end writes to every partition that was added. What is left are markers that a power cut
 //! took from topics that are not flushed at every write: at open, a partition with a transaction that the coordinator
 //! does not know as open gets the marker that it lacks.
-//!
-//! Left out, until the groups' machine keeps them: positions that are to be committed with a transaction are in memory
-//! until it ends, so a crash in between leaves the group where it was.
 
 use super::Broker;
 use super::metadata::{keyed_record, replay_records};
@@ -27,20 +24,20 @@ use super::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use crate::codec::from_bincode;
 use crate::record::{ControlKind, ControlRecord};
 use crate::service::{
-    AddOffsetsToTransaction, AddPartitionsToTransaction, CommitOffsets, CommitTransactionOffsets, DescribeTransactions,
-    EndTransaction, InitProducerId, ListTransactions, TransactionDescription,
+    AddOffsetsToTransaction, AddPartitionsToTransaction, CommitTransactionOffsets, DescribeTransactions,
+    EndTransaction, InitProducerId, ListTransactions, TransactionDescription, TransactionalProducer,
 };
 use crate::storage::Appended;
 use crate::txn::{Effect, Input, RequestId, Transaction, Transactions};
 use crate::types::{
-    Error, Instant, ProducerIdentity, Result, Timestamp, TopicName, TopicPartition, TransactionState,
-    TransactionVersion, TransactionalId, limits,
+    Error, Instant, ProducerIdentity, Result, Timestamp, TopicName, TopicPartition, TransactionState, TransactionalId,
+    limits,
 };
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -54,8 +51,6 @@ pub(super) struct Coordinator {
     waiting: Mutex<Waiting>,
     /// Held while producer ids are taken from the metadata log, so that one block is taken at a time.
     taking_ids: tokio::sync::Mutex<()>,
-    /// Positions that will be committed with the transactions of these producers.
-    offsets: Mutex<BTreeMap<i64, Vec<CommitOffsets>>>,
 }
 
 /// Requests that have no answer yet.
@@ -71,7 +66,6 @@ impl Coordinator {
             machine: Mutex::new(Transactions::new(limits::TRANSACTION_TIMEOUT_MAX)),
             waiting: Mutex::default(),
             taking_ids: tokio::sync::Mutex::default(),
-            offsets: Mutex::default(),
         }
     }
 
@@ -144,7 +138,7 @@ impl Broker {
 
     pub(super) async fn add_offsets(&self, request: AddOffsetsToTransaction) -> Result<()> {
         let AddOffsetsToTransaction { producer, group: _ } = request;
-        self.ensure_internal(CONSUMER_OFFSETS).await?;
+        self.ensure_compacted(CONSUMER_OFFSETS).await?;
         self.add_to_transaction(&producer.transactional_id, producer.producer, [offsets_partition()].into()).await
     }
 
@@ -161,28 +155,8 @@ impl Broker {
 
     pub(super) async fn commit_in_transaction(&self, request: CommitTransactionOffsets) -> Result<()> {
         let CommitTransactionOffsets { producer, version, group, member, offsets } = request;
-        self.check_open()?;
-        let (id, producer) = (producer.transactional_id, producer.producer);
-        for (partition, _) in &offsets {
-            self.partition(partition)?;
-        }
-        let (name, commit) = (offsets_partition(), CommitOffsets { group, member, offsets });
-        let topic = self.ensure_internal(CONSUMER_OFFSETS).await?;
-        let partition = topic.partition(name.partition)?;
-        loop {
-            {
-                let _until_submitted = partition.transactional.read();
-                if self.transactions.may_write(&id, producer, &name)? {
-                    self.transactions.offsets.lock().entry(producer.id).or_default().push(commit);
-                    return Ok(());
-                }
-            }
-            if version == TransactionVersion::V1 {
-                let why = "the group's offsets were not added to it before they were committed".into();
-                return Err(Error::TransactionAbortable { why });
-            }
-            self.add_to_transaction(&id, producer, [name.clone()].into()).await?;
-        }
+        let TransactionalProducer { transactional_id: id, producer } = producer;
+        self.commit_in(id, producer, version, (group, member), offsets).await
     }
 
     pub(super) async fn finish_transaction(&self, request: EndTransaction) -> Result<ProducerIdentity> {
@@ -340,26 +314,6 @@ impl Broker {
         });
     }
 
-    /// Has the positions that were committed in a transaction count, or forgotten.
-    fn end_offsets(&self, producer_id: i64, commit: bool) -> BoxFuture<'static, Result<()>> {
-        let pending = self.transactions.offsets.lock().remove(&producer_id).unwrap_or_default();
-        let broker = self.this.clone();
-        async move {
-            for offsets in pending.into_iter().filter(|_| commit) {
-                let Some(broker) = broker.upgrade() else { return Err(Error::Closed) };
-                match broker.commit(offsets).await {
-                    // The group has moved on since: its next member reads these records again.
-                    Err(error @ (Error::StaleMember { .. } | Error::GroupNotEmpty { .. })) => {
-                        tracing::warn!(producer_id, %error, "positions of a transaction were not committed");
-                    }
-                    other => other?,
-                }
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-
     /// Makes sure that producer ids are at hand, for this request and those that wait.
     async fn take_producer_ids(&self) -> Result<()> {
         let is_enough = || self.transactions.machine.lock().producer_ids_left() > limits::PARKED_REQUESTS_MAX as u64;
@@ -398,6 +352,14 @@ impl Broker {
 
     /// Writes markers that a power cut has taken away.
     fn end_what_nobody_knows(&self) {
+        let offsets = offsets_partition();
+        for producer in self.with_groups(crate::group::Groups::pending_producers) {
+            let lacks = self.transactions.machine.lock().lacks_marker(producer, &offsets);
+            if let Some((_, commit)) = lacks {
+                tracing::warn!(%producer, commit, "positions of a transaction lack its end and get it");
+                drop(self.end_offsets(producer.id, commit));
+            }
+        }
         let topics: Vec<_> = self.topics.iter().map(|topic| topic.clone()).collect();
         for partition in topics.iter().flat_map(|topic| &topic.partitions) {
             let offsets = partition.offsets();

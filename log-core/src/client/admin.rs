@@ -103,7 +103,8 @@ impl Admin {
             topic.partitions.iter().map(|p| (TopicPartition::new(topic.name.clone(), p.partition), spec)).collect();
         let listed = self.service.list_offsets(ListOffsets { partitions, isolation: Isolation::ReadCommitted }).await?;
         let offsets: Vec<_> = listed.into_iter().map(|l| (l.partition, l.offset)).collect();
-        self.service.commit_offsets(CommitOffsets { group, member: None, offsets: offsets.clone() }).await?;
+        let positions = offsets.iter().map(|(partition, offset)| (partition.clone(), (*offset).into())).collect();
+        self.service.commit_offsets(CommitOffsets { group, member: None, offsets: positions }).await?;
         Ok(offsets)
     }
 

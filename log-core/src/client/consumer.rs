@@ -1,27 +1,32 @@
 //! Reading as a member of a group.
 //!
-//! A task beside the consumer says that the member lives, so that slow processing does not end its session. It only
-//! raises a flag when the group has moved on; joining again happens in the next `poll`, on the caller's task. Under a
-//! manual clock there is no such task and every `poll` says it instead.
+//! What to read comes from [`membership`](super::membership); this holds positions and records. Positions start where the
+//! group has committed.
 //!
-//! Delivery is at least once: after a rebalance, positions go back to what was committed.
+//! Delivery is at least once: what was read and not committed when a partition goes to another member is read again.
 
+use super::membership::{Change, GroupProtocol, Member, Wanted};
 use crate::record::{StoredRecord, records_at};
 use crate::service::{
-    CommitOffsets, CommittedOffsets, Fetch, FetchPartition, Heartbeat, JoinGroup, LeaveGroup, ListOffsets, Service,
+    CommitOffsets, CommittedOffsets, DescribeTopics, Fetch, FetchPartition, ListOffsets, Membership, Service,
 };
-use crate::types::{Error, GroupId, Isolation, Offset, OffsetSpec, Result, TopicName, TopicPartition, limits};
-use std::collections::{BTreeMap, VecDeque};
+use crate::types::{
+    Error, ErrorKind, GroupId, GroupRefusal, Isolation, Offset, OffsetSpec, Result, TopicName, TopicPartition, limits,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 /// A member that is silent for longer is taken to be dead, unless the builder says otherwise.
 const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// How long members have to join again, unless the builder says otherwise (Kafka's `max.poll.interval.ms`).
+const REBALANCE_TIMEOUT_DEFAULT: Duration = Duration::from_mins(5);
+/// How long [`ConsumerBuilder::start`] waits for others to give up their part.
+const START_WAIT: Duration = Duration::from_millis(500);
 /// How long one fetch of [`Consumer::next`] waits before it asks again.
 const NEXT_WAIT: Duration = Duration::from_secs(300);
+/// A commit that crosses a new epoch of the member is sent again, so often.
+const COMMITS_MAX: usize = 3;
 
 /// Settings of a [`Consumer`].
 #[derive(Clone, Debug)]
@@ -29,8 +34,12 @@ pub struct ConsumerBuilder {
     service: Arc<dyn Service>,
     group: String,
     topics: Vec<String>,
+    regex: Option<String>,
     from: OffsetSpec,
+    protocol: GroupProtocol,
+    instance: Option<String>,
     session_timeout: Duration,
+    rebalance_timeout: Duration,
 }
 
 impl ConsumerBuilder {
@@ -39,8 +48,12 @@ impl ConsumerBuilder {
             service,
             group: group.to_owned(),
             topics: Vec::new(),
+            regex: None,
             from: OffsetSpec::Earliest,
+            protocol: GroupProtocol::default(),
+            instance: None,
             session_timeout: SESSION_TIMEOUT_DEFAULT,
+            rebalance_timeout: REBALANCE_TIMEOUT_DEFAULT,
         }
     }
 
@@ -50,39 +63,78 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Reads all topics whose whole name this expression matches, those that come later too. Only by
+    /// [`GroupProtocol::Consumer`].
+    pub fn topics_matching(mut self, regex: impl Into<String>) -> Self {
+        self.regex = Some(regex.into());
+        self
+    }
+
     /// Where to start on a partition that the group has not committed; the default is `Earliest`.
     pub fn from(mut self, spec: OffsetSpec) -> Self {
         self.from = spec;
         self
     }
 
-    /// A member that is silent for longer loses its partitions; the default is 10 s.
+    /// How the members agree on who reads what; all members of a group do it alike.
+    pub fn protocol(mut self, protocol: GroupProtocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// A name that this member keeps over restarts: it gets the same partitions again, if it is back before its session is
+    /// over (KIP-345).
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.instance = Some(instance.into());
+        self
+    }
+
+    /// A member that is silent for longer loses its partitions; the default is 10 s. In the consumer protocol the log
+    /// decides (`consumer.session.timeout.ms`).
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.session_timeout = timeout;
         self
     }
 
-    /// Joins the group. The topics must exist.
+    /// A member that does not call [`Consumer::poll`] for longer while the group rebalances loses its partitions; the
+    /// default is 5 minutes.
+    pub fn rebalance_timeout(mut self, timeout: Duration) -> Self {
+        self.rebalance_timeout = timeout;
+        self
+    }
+
+    /// Joins the group. The topics must exist. If other members have to give up their part first, what this one reads is
+    /// known after a later [`Consumer::poll`].
     pub async fn start(self) -> Result<Consumer> {
         let group = GroupId::new(&self.group)?;
         let topics = self.topics.iter().map(TopicName::new).collect::<Result<Vec<_>>>()?;
-        if topics.is_empty() {
+        if topics.is_empty() && self.regex.is_none() {
             return Err(Error::InvalidRequest { why: "a consumer reads at least one topic".into() });
         }
-        let mut consumer = Consumer {
-            service: self.service,
+        if self.regex.is_some() && self.protocol == GroupProtocol::Classic {
+            let why = "topics are chosen by an expression in the consumer protocol alone";
+            return Err(Error::InvalidRequest { why: why.into() });
+        }
+        let request = DescribeTopics { topics: Some(topics.clone()), include_internal: true };
+        self.service.describe_topics(request).await?;
+        let wanted = Wanted {
             group,
+            instance: self.instance,
             topics,
-            from: self.from,
+            regex: self.regex,
+            protocol: self.protocol,
             session_timeout: self.session_timeout,
-            member: String::new(),
-            generation: 0,
+            rebalance_timeout: self.rebalance_timeout,
+        };
+        let mut consumer = Consumer {
+            member: Member::new(self.service.clone(), wanted),
+            service: self.service,
+            from: self.from,
             partitions: BTreeMap::new(),
             order: VecDeque::new(),
-            stale: Arc::default(),
-            heartbeats: None,
+            paused: BTreeSet::new(),
         };
-        consumer.join().await?;
+        consumer.live(START_WAIT).await?;
         Ok(consumer)
     }
 }
@@ -102,17 +154,13 @@ pub struct ConsumerRecord {
 #[derive(Debug)]
 pub struct Consumer {
     service: Arc<dyn Service>,
-    group: GroupId,
-    topics: Vec<TopicName>,
+    member: Member,
     from: OffsetSpec,
-    session_timeout: Duration,
-    member: String,
-    generation: u32,
     partitions: BTreeMap<TopicPartition, Position>,
     /// The partitions in the order in which their records are handed out next.
     order: VecDeque<TopicPartition>,
-    stale: Arc<Stale>,
-    heartbeats: Option<JoinHandle<()>>,
+    /// Nothing is read from these.
+    paused: BTreeSet<TopicPartition>,
 }
 
 #[derive(Debug, Default)]
@@ -134,13 +182,6 @@ impl Position {
     }
 }
 
-/// Raised by the heartbeat task when the member must join again.
-#[derive(Debug, Default)]
-struct Stale {
-    flag: AtomicBool,
-    wake: Notify,
-}
-
 impl Consumer {
     /// The next records, up to `max`; empty when none came within `wait` (at once under a manual clock).
     ///
@@ -155,7 +196,9 @@ impl Consumer {
         let clock = self.service.clock();
         let deadline = clock.instant() + wait;
         loop {
-            self.live().await?;
+            if !self.live(deadline.since(clock.instant())).await? {
+                return Ok(Vec::new());
+            }
             let taken = self.take(max);
             let left = deadline.since(clock.instant());
             if !taken.is_empty() || max == 0 {
@@ -193,16 +236,32 @@ impl Consumer {
 
     /// Commits the position after every record that was returned. Durable when it returns.
     ///
-    /// `StaleMember` means that the group moved on and nothing was committed: the records since the last commit are
-    /// read again, by this member or another.
+    /// `StaleMember`, or `GroupRefused`, means that the group moved on and nothing was committed: the records since the
+    /// last commit are read again, by this member or another.
     pub async fn commit(&mut self) -> Result<()> {
-        let offsets = self.partitions.iter().map(|(tp, position)| (tp.clone(), position.consumed)).collect();
-        let member = Some((self.member.clone(), self.generation));
-        let committed = self.service.commit_offsets(CommitOffsets { group: self.group.clone(), member, offsets }).await;
-        if let Err(Error::StaleMember { .. }) = &committed {
-            self.stale.flag.store(true, Ordering::Release);
+        let positions = self.partitions.iter().map(|(tp, position)| (tp.clone(), position.consumed.into()));
+        let offsets: Vec<_> = positions.collect();
+        for attempt in 1.. {
+            let (group, member) = (self.member.group().clone(), Some(self.member.who()));
+            let request = CommitOffsets { group, member, offsets: offsets.clone() };
+            match self.service.commit_offsets(request).await {
+                Err(Error::GroupRefused { refusal: GroupRefusal::StaleMemberEpoch, .. }) if attempt < COMMITS_MAX => {
+                    // The member has another epoch since; what it reads goes on.
+                    if let Change::Anew(_) = self.take_up(Duration::ZERO).await? {
+                        let why = "it had to join again before its positions were committed".to_owned();
+                        return Err(Error::StaleMember { group: self.member.group().to_string(), why });
+                    }
+                }
+                Err(error) => {
+                    if error.kind() == ErrorKind::Stale {
+                        self.member.is_stale();
+                    }
+                    return Err(error);
+                }
+                Ok(()) => return Ok(()),
+            }
         }
-        committed
+        Ok(())
     }
 
     /// Moves the position of a partition that is assigned to this member.
@@ -212,6 +271,39 @@ impl Consumer {
         };
         *position = Position { consumed: offset, fetch: offset, buffered: VecDeque::new() };
         Ok(())
+    }
+
+    /// Moves the position of a partition that is assigned to this member to a place that the log looks up: its beginning,
+    /// its end, or the first record of a time.
+    pub async fn seek_to(&mut self, partition: &TopicPartition, spec: OffsetSpec) -> Result<Offset> {
+        let request = ListOffsets { partitions: vec![(partition.clone(), spec)], isolation: Isolation::ReadCommitted };
+        let listed = self.service.list_offsets(request).await?;
+        let offset = listed.first().map_or(0, |listed| listed.offset);
+        self.seek(partition, offset)?;
+        Ok(offset)
+    }
+
+    /// Hands out no records of a partition until [`Consumer::resume`], or until it was assigned anew.
+    pub fn pause(&mut self, partition: &TopicPartition) {
+        if self.partitions.contains_key(partition) {
+            self.paused.insert(partition.clone());
+        }
+    }
+
+    /// Goes on with a partition that was paused.
+    pub fn resume(&mut self, partition: &TopicPartition) {
+        self.paused.remove(partition);
+    }
+
+    /// How many records are to be handed out of each partition, markers and gaps included.
+    pub async fn lag(&self) -> Result<Vec<(TopicPartition, u64)>> {
+        let partitions = self.partitions.keys().map(|tp| (tp.clone(), OffsetSpec::Latest)).collect();
+        let listed = self.service.list_offsets(ListOffsets { partitions, isolation: Isolation::ReadCommitted }).await?;
+        let lag = listed.into_iter().map(|end| {
+            let position = self.partitions.get(&end.partition).map_or(0, |position| position.consumed);
+            (end.partition, u64::try_from(end.offset - position).unwrap_or(0))
+        });
+        Ok(lag.collect())
     }
 
     /// The partitions this member reads now, in order.
@@ -225,103 +317,77 @@ impl Consumer {
     }
 
     /// The group, and the place in it.
-    pub(super) fn membership(&self) -> (GroupId, (String, u32)) {
-        (self.group.clone(), (self.member.clone(), self.generation))
+    pub(super) fn membership(&self) -> (GroupId, Membership) {
+        (self.member.group().clone(), self.member.who())
     }
 
     /// Leaves the group, so that others take over at once. Commits nothing.
     pub async fn leave(mut self) -> Result<()> {
-        self.stop_heartbeats();
-        self.service.leave_group(LeaveGroup { group: self.group.clone(), member: self.member.clone() }).await
+        self.member.leave().await
     }
 
-    /// Makes sure that this is a member of the present generation.
-    async fn live(&mut self) -> Result<()> {
-        if self.service.clock().is_manual() {
-            match self.service.heartbeat(self.heartbeat()).await {
-                Err(Error::StaleMember { .. }) => self.stale.flag.store(true, Ordering::Release),
-                other => other?,
+    /// Makes sure that this is a member of the present generation; false if others have to give up something first, and
+    /// have not within `patience`.
+    async fn live(&mut self, patience: Duration) -> Result<bool> {
+        self.take_up(patience).await.map(|change| change != Change::Waits)
+    }
+
+    /// Takes up what is to be read now.
+    async fn take_up(&mut self, patience: Duration) -> Result<Change> {
+        let change = self.member.live(patience).await.inspect_err(|_| self.give_up())?;
+        let (assigned, is_anew) = match &change {
+            Change::None => return Ok(change),
+            Change::Waits => {
+                self.give_up();
+                return Ok(change);
+            }
+            Change::Anew(assigned) => (assigned, true),
+            Change::Moved(assigned) => (assigned, false),
+        };
+        self.member.begin_heartbeats();
+        if is_anew {
+            self.give_up();
+        }
+        self.partitions.retain(|partition, _| assigned.contains(partition));
+        let fresh = assigned.iter().filter(|partition| !self.partitions.contains_key(*partition));
+        match self.starts(fresh.cloned().collect()).await {
+            Ok(starts) => self.partitions.extend(starts),
+            Err(error) => {
+                self.give_up();
+                self.member.not_taken_up();
+                return Err(error);
             }
         }
-        if self.stale.flag.load(Ordering::Acquire) { self.join().await } else { Ok(()) }
+        self.paused.retain(|partition| self.partitions.contains_key(partition));
+        self.order = self.partitions.keys().cloned().collect();
+        Ok(change)
     }
 
-    fn heartbeat(&self) -> Heartbeat {
-        Heartbeat { group: self.group.clone(), member: self.member.clone(), generation: self.generation }
+    fn give_up(&mut self) {
+        self.partitions.clear();
+        self.order.clear();
+        self.paused.clear();
     }
 
-    /// Joins, or joins again, and takes up the committed positions of what is assigned.
-    async fn join(&mut self) -> Result<()> {
-        self.stop_heartbeats();
-        // Until all of it is done; a join that fails or is given up half-way starts again in the next `poll`.
-        self.stale.flag.store(true, Ordering::Release);
-        let mut request = JoinGroup {
-            group: self.group.clone(),
-            member: self.member.clone(),
-            topics: self.topics.clone(),
-            session_timeout: self.session_timeout,
-        };
-        let joined = match self.service.join_group(request.clone()).await {
-            Err(Error::StaleMember { .. }) if !request.member.is_empty() => {
-                request.member.clear();
-                self.service.join_group(request).await?
-            }
-            other => other?,
-        };
-        self.member = joined.member;
-        self.generation = joined.generation;
-        let committed = self.service.committed_offsets(CommittedOffsets { group: self.group.clone() }).await?;
-        let committed: BTreeMap<_, _> = committed.into_iter().map(|c| (c.partition, c.offset)).collect();
-        let fresh = joined.assignment.iter().filter(|tp| !committed.contains_key(tp));
-        let partitions: Vec<_> = fresh.map(|tp| (tp.clone(), self.from)).collect();
-        let mut starts = committed;
-        if !partitions.is_empty() {
-            let listed =
-                self.service.list_offsets(ListOffsets { partitions, isolation: Isolation::ReadCommitted }).await?;
+    /// Where to begin on partitions: what is committed, or where the builder says.
+    async fn starts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<(TopicPartition, Position)>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let committed = self.service.committed_offsets(CommittedOffsets::of(self.member.group().clone())).await?;
+        let mut starts: BTreeMap<_, _> = committed.into_iter().map(|c| (c.partition, c.offset)).collect();
+        let fresh = partitions.iter().filter(|partition| !starts.contains_key(*partition));
+        let fresh: Vec<_> = fresh.map(|partition| (partition.clone(), self.from)).collect();
+        if !fresh.is_empty() {
+            let request = ListOffsets { partitions: fresh, isolation: Isolation::ReadCommitted };
+            let listed = self.service.list_offsets(request).await?;
             starts.extend(listed.into_iter().map(|listed| (listed.partition, listed.offset)));
         }
-        self.partitions.clear();
-        for tp in &joined.assignment {
-            let start = starts.get(tp).copied().unwrap_or(0);
-            let position = Position { consumed: start, fetch: start, buffered: VecDeque::new() };
-            self.partitions.insert(tp.clone(), position);
-        }
-        self.order = joined.assignment.into();
-        self.stale = Arc::default();
-        self.start_heartbeats();
-        Ok(())
-    }
-
-    fn start_heartbeats(&mut self) {
-        let clock = self.service.clock();
-        if clock.is_manual() {
-            return;
-        }
-        // Weak, so that a forgotten consumer does not keep the log open.
-        let service = Arc::downgrade(&self.service);
-        let (stale, request) = (self.stale.clone(), self.heartbeat());
-        let every = (self.session_timeout / 10).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        self.heartbeats = Some(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(every).await;
-                let Some(service) = service.upgrade() else { return };
-                match service.heartbeat(request.clone()).await {
-                    Ok(()) => {}
-                    Err(error) if error.is_retriable() => {}
-                    Err(_) => {
-                        stale.flag.store(true, Ordering::Release);
-                        stale.wake.notify_one();
-                        return;
-                    }
-                }
-            }
-        }));
-    }
-
-    fn stop_heartbeats(&mut self) {
-        if let Some(task) = self.heartbeats.take() {
-            task.abort();
-        }
+        let position = |partition: TopicPartition| {
+            let start = starts.get(&partition).copied().unwrap_or(0);
+            (partition, Position { consumed: start, fetch: start, buffered: VecDeque::new() })
+        };
+        Ok(partitions.into_iter().map(position).collect())
     }
 
     /// Up to `max` buffered records, from the partition whose turn it is on.
@@ -332,7 +398,8 @@ impl Consumer {
                 break;
             }
             let partition = self.order.pop_front().expect("the loop runs once per partition");
-            if let Some(position) = self.partitions.get_mut(&partition) {
+            let is_paused = self.paused.contains(&partition);
+            if let Some(position) = self.partitions.get_mut(&partition).filter(|_| !is_paused) {
                 let n = position.buffered.len().min(max - taken.len());
                 for record in position.buffered.drain(..n) {
                     position.consumed = record.offset + 1;
@@ -363,7 +430,8 @@ impl Consumer {
     async fn fetch(&mut self, max_wait: Duration) -> Result<bool> {
         let max_bytes = (8 * limits::FETCH_BYTES_DEFAULT / self.order.len().max(1) as u32)
             .clamp(limits::FETCH_BYTES_DEFAULT / 16, limits::FETCH_BYTES_DEFAULT);
-        let partitions = self.order.iter().map(|tp| FetchPartition {
+        let wanted = self.order.iter().filter(|tp| !self.paused.contains(*tp));
+        let partitions = wanted.map(|tp| FetchPartition {
             partition: tp.clone(),
             offset: self.partitions.get(tp).map_or(0, |position| position.fetch),
             max_bytes,
@@ -373,7 +441,7 @@ impl Consumer {
         let fetched = tokio::select! {
             biased;
             fetched = self.service.fetch(request) => fetched,
-            () = self.stale.wake.notified() => return Ok(false),
+            () = self.member.woken() => return Ok(false),
         };
         let fetched = match fetched {
             Err(Error::OffsetOutOfRange { partition, offset, start, .. }) if offset < start => {
@@ -403,11 +471,5 @@ impl Consumer {
             self.service.fetch(request).await?;
         }
         Ok(any)
-    }
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        self.stop_heartbeats();
     }
 }

@@ -17,7 +17,7 @@ use super::producer::ProducerBuilder;
 use super::session::Session;
 use super::{Consumer, Delivery, Producer};
 use crate::record::Record;
-use crate::service::{CommitTransactionOffsets, EndTransaction, InitProducerId, Service};
+use crate::service::{CommitTransactionOffsets, EndTransaction, InitProducerId, Membership, Service};
 use crate::types::{
     Error, GroupId, Offset, PartitionIndex, ProducerIdentity, Result, TopicName, TopicPartition, TransactionVersion,
     TransactionalId,
@@ -180,7 +180,8 @@ impl Transaction<'_> {
 
     /// Commits the positions of a consumer, behind every record that it has handed out, with this transaction.
     ///
-    /// [`Error::StaleMember`] if the group has moved on: abort, the records are another member's now.
+    /// [`Error::StaleMember`] or [`Error::GroupRefused`] if the group has moved on: abort, the records are another
+    /// member's now.
     pub async fn send_offsets(&self, consumer: &Consumer) -> Result<()> {
         let (group, member) = consumer.membership();
         self.commit_offsets(group, Some(member), consumer.positions()).await
@@ -194,12 +195,13 @@ impl Transaction<'_> {
     async fn commit_offsets(
         &self,
         group: GroupId,
-        member: Option<(String, u32)>,
+        member: Option<Membership>,
         offsets: Vec<(TopicPartition, Offset)>,
     ) -> Result<()> {
         let TransactionalProducer { service, session, .. } = &*self.producer;
         session.touch();
         let (producer, version) = (session.who(), TransactionVersion::V2);
+        let offsets = offsets.into_iter().map(|(partition, offset)| (partition, offset.into())).collect();
         let request = CommitTransactionOffsets { producer, version, group, member, offsets };
         let committed = patiently(&**service, || service.commit_transaction_offsets(request.clone())).await;
         committed.inspect_err(|error| session.note(error))

@@ -32,6 +32,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .read_only(),
     Setting::new(
+        "connections.max.reauth.ms",
+        Long,
+        "0",
+        AT_LEAST_0,
+        "How long a peer is taken for who it said it is; 0 for as long as it is connected.",
+    )
+    .read_only(),
+    Setting::new(
         "default.replication.factor",
         Int,
         "1",

@@ -8,6 +8,7 @@ mod disk;
 #[cfg(test)]
 mod disk_tests;
 mod entropy;
+mod open_files;
 mod real_disk;
 mod rng;
 pub mod sim_disk;
@@ -15,6 +16,7 @@ pub mod sim_disk;
 pub use clock::Clock;
 pub use disk::{Disk, File, OpenMode};
 pub use entropy::secret;
+pub use open_files::raise_open_files;
 pub use real_disk::RealDisk;
 pub use rng::Rng;
 pub use sim_disk::SimDisk;

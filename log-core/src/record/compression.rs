@@ -14,11 +14,11 @@
 //! Invariant: decompression stops at the given size, whatever the block claims of itself. The checksum was verified
 //! before, so an error here means that the producer was wrong, not the disk.
 
-use super::{Compression, malformed};
+use super::{Compression, lz4, malformed};
 use crate::types::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use std::io::{self, Read, Write};
 
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
@@ -32,7 +32,7 @@ const SNAPPY_EXPANSION_MAX: usize = 22;
 
 /// Compresses `batch[from..]` behind a copy of `batch[..from]`. `None` if there is no codec, or if the result would
 /// not be smaller.
-pub(super) fn compress(codec: Compression, batch: &[u8], from: usize) -> Option<Vec<u8>> {
+pub(crate) fn compress(codec: Compression, batch: &[u8], from: usize) -> Option<Vec<u8>> {
     let (head, records) = batch.split_at(from);
     let mut out = Vec::with_capacity(batch.len() / 2);
     out.extend_from_slice(head);
@@ -40,7 +40,7 @@ pub(super) fn compress(codec: Compression, batch: &[u8], from: usize) -> Option<
         Compression::None => return None,
         Compression::Gzip => gzip(records, &mut out),
         Compression::Snappy => snappy(records, &mut out),
-        Compression::Lz4 => lz4(records, &mut out),
+        Compression::Lz4 => write_lz4(records, &mut out),
         Compression::Zstd => zstd(records, &mut out),
     };
     // Writing to memory does not fail; if a codec does, storing the records as they are is right too.
@@ -67,7 +67,7 @@ fn snappy(records: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn lz4(records: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+fn write_lz4(records: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
     let mut encoder = FrameEncoder::with_frame_info(frame, out);
     encoder.write_all(records)?;
@@ -81,20 +81,13 @@ fn zstd(records: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Decompresses `block`. [`Error::Malformed`] if it is not in the codec's format, or has more than `max` bytes.
-pub(super) fn decompress(codec: Compression, block: &[u8], max: usize) -> Result<Vec<u8>> {
+pub(crate) fn decompress(codec: Compression, block: &[u8], max: usize) -> Result<Vec<u8>> {
     match codec {
         Compression::None if block.len() > max => Err(too_large(codec, max)),
         Compression::None => Ok(block.to_vec()),
         Compression::Gzip => read_to_end(codec, MultiGzDecoder::new(block), max),
         Compression::Snappy => unsnappy(block, max),
-        Compression::Lz4 => {
-            let mut decoder = FrameDecoder::new(block);
-            let out = read_to_end(codec, &mut decoder, max)?;
-            match decoder.get_ref().len() {
-                0 => Ok(out),
-                rest => Err(invalid(codec, format!("{rest} bytes follow the frame"))),
-            }
-        }
+        Compression::Lz4 => lz4::read(block, max),
         Compression::Zstd => {
             let decoder = zstd::Decoder::with_buffer(block).map_err(|error| invalid(codec, error))?;
             read_to_end(codec, decoder, max)
@@ -142,11 +135,11 @@ fn unsnappy_raw(raw: &[u8], out: &mut Vec<u8>, max: usize) -> Result<()> {
     Ok(())
 }
 
-fn invalid(codec: Compression, why: impl std::fmt::Display) -> Error {
+pub(super) fn invalid(codec: Compression, why: impl std::fmt::Display) -> Error {
     malformed(format!("the {codec} block of a batch cannot be decompressed: {why}"))
 }
 
-fn too_large(codec: Compression, max: usize) -> Error {
+pub(super) fn too_large(codec: Compression, max: usize) -> Error {
     malformed(format!("the {codec} block of a batch decompresses to more than {max} bytes"))
 }
 
@@ -161,7 +154,7 @@ mod tests {
             Compression::None => out.extend_from_slice(bytes),
             Compression::Gzip => gzip(bytes, &mut out).unwrap(),
             Compression::Snappy => snappy(bytes, &mut out).unwrap(),
-            Compression::Lz4 => lz4(bytes, &mut out).unwrap(),
+            Compression::Lz4 => write_lz4(bytes, &mut out).unwrap(),
             Compression::Zstd => zstd(bytes, &mut out).unwrap(),
         }
         out

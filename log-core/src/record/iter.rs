@@ -142,13 +142,18 @@ pub fn records_from(batch: &Batch) -> Result<BatchRecords> {
 
 /// The same, but a control batch is read too.
 pub(super) fn all_records_from(batch: &Batch) -> Result<BatchRecords> {
+    records_within(batch, limits::DECOMPRESSED_BATCH_BYTES_MAX)
+}
+
+/// The same, if the records have at most `max` bytes when they are decompressed.
+pub(crate) fn records_within(batch: &Batch, max: usize) -> Result<BatchRecords> {
     let Batch { header, ref bytes } = *batch;
     verify_crc(bytes)?;
     let block = bytes.slice(BATCH_HEADER_BYTES..);
     let mut records =
         BatchRecords { header, left: header.records_count, next_offset: header.base_offset, block, at: 0 };
     if header.compression != Compression::None {
-        records.block = decompress(header.compression, &records.block, limits::DECOMPRESSED_BATCH_BYTES_MAX)?.into();
+        records.block = decompress(header.compression, &records.block, max)?.into();
     }
     if header.records_count as usize > records.block.len() / RECORD_BYTES_MIN {
         return Err(records.error("it has fewer bytes than records"));

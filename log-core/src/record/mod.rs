@@ -20,6 +20,7 @@ mod compression;
 mod control;
 mod crc;
 mod iter;
+mod lz4;
 mod murmur2;
 mod rebuild;
 mod varint;
@@ -36,9 +37,12 @@ pub use batch::{
     BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, batches, stamp_append_time, stamp_offset, validate, verify_crc,
 };
 pub use builder::BatchBuilder;
+#[cfg(feature = "fuzzing")]
+pub(crate) use compression::{compress, decompress};
 pub use committed::{AbortedTransaction, committed};
 pub use control::{ControlKind, ControlRecord};
 pub use crc::{crc32c, crc32c_append};
+pub(crate) use iter::records_within;
 pub use iter::{BatchRecords, Records, RecordsAt, records, records_at, records_from};
 pub use murmur2::{murmur2, partition_for_key};
 pub use rebuild::{rebuild, recompress};

@@ -19,7 +19,7 @@ use super::StoredRecord;
 use super::TimestampType;
 use super::batch::{BATCH_HEADER_BYTES, Batch, Rewritten, rewrite_header};
 use super::compression::compress;
-use super::iter::all_records_from;
+use super::iter::{all_records_from, records_within};
 use super::varint::{put_varint, varint, varint_len, varlong};
 use crate::types::{Result, Timestamp, limits};
 use bytes::Bytes;
@@ -77,12 +77,13 @@ pub fn rebuild(
 
 /// The batch with the same records in another codec; in none if it does not make them smaller.
 ///
-/// [`Error::Malformed`](crate::types::Error::Malformed) if the batch is damaged or its records cannot be read.
-pub fn recompress(batch: &Batch, codec: Compression) -> Result<Bytes> {
+/// [`Error::Malformed`](crate::types::Error::Malformed) if the batch is damaged, its records cannot be read, or they have
+/// more than `max` bytes when they are decompressed.
+pub fn recompress(batch: &Batch, codec: Compression, max: usize) -> Result<Bytes> {
     let header = &batch.header;
     let mut out = Vec::with_capacity(batch.bytes.len());
     out.extend_from_slice(&batch.bytes[..BATCH_HEADER_BYTES]);
-    let mut records = all_records_from(batch)?;
+    let mut records = records_within(batch, max)?;
     while let Some((_, bytes)) = records.next_with_bytes().transpose()? {
         out.extend_from_slice(&bytes);
     }
@@ -145,7 +146,7 @@ mod tests {
         for from in Compression::ALL {
             let batch = batch_of(from, &times);
             for to in Compression::ALL {
-                let bytes = recompress(&batch, to).unwrap();
+                let bytes = recompress(&batch, to, usize::MAX).unwrap();
                 let header = BatchHeader::parse(&bytes).unwrap().unwrap();
                 super::super::validate(&bytes, u32::MAX).unwrap();
                 assert_eq!(header.compression, to);

@@ -5,10 +5,12 @@
 //! Kafka's names, and batches travel as the bytes that lie on disk.
 
 mod admin;
+mod groups;
 mod messages;
 mod transactions;
 
 pub use admin::*;
+pub use groups::*;
 pub use messages::*;
 pub use transactions::*;
 
@@ -61,16 +63,29 @@ pub trait Service: Send + Sync + std::fmt::Debug + 'static {
     /// All transactional ids that pass the filters, in order.
     fn list_transactions(&self, request: ListTransactions) -> BoxFuture<'_, Result<Vec<TransactionDescription>>>;
 
-    /// Joins a consumer group, or finds out about a new generation.
+    // Groups, in `groups.rs`. `Error::StaleMember` and most of `Error::GroupRefused` mean: join again.
+    /// Joins a group of the classic protocol; waits until all its members have.
     fn join_group(&self, request: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>>;
-    /// Says that a member lives. `Error::StaleMember` means: join again.
+    /// Asks what to read, and hands in what the members read if this one leads; waits until the leader has.
+    fn sync_group(&self, _: SyncGroup) -> BoxFuture<'_, Result<SyncedGroup>> {
+        unsupported("groups")
+    }
+    /// Says that a member of the classic protocol lives. `GroupRefusal::RebalanceInProgress`: join again, soon.
     fn heartbeat(&self, request: Heartbeat) -> BoxFuture<'_, Result<()>>;
-    /// Leaves a consumer group; its partitions go to the others at once.
-    fn leave_group(&self, request: LeaveGroup) -> BoxFuture<'_, Result<()>>;
+    /// Leaves a group; the partitions go to the others at once. Each member by itself, in order.
+    fn leave_group(&self, request: LeaveGroup) -> BoxFuture<'_, Result<Vec<Result<()>>>>;
+    /// Joins, stays in, or leaves a group of the consumer protocol (KIP-848).
+    fn consumer_heartbeat(&self, _: ConsumerHeartbeat) -> BoxFuture<'_, Result<ConsumerHeartbeatAnswer>> {
+        unsupported("groups of the consumer protocol")
+    }
     /// Commits offsets for a group. Durable when it returns.
     fn commit_offsets(&self, request: CommitOffsets) -> BoxFuture<'_, Result<()>>;
     /// The committed offsets of a group; empty for one that never committed.
     fn committed_offsets(&self, request: CommittedOffsets) -> BoxFuture<'_, Result<Vec<CommittedOffset>>>;
+    /// Forgets committed positions of topics that no member reads; each succeeds or fails by itself, in order.
+    fn delete_offsets(&self, _: DeleteOffsets) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
+        unsupported("deleting positions")
+    }
     /// Groups with their members and how far they are; all of them, or those named.
     fn describe_groups(&self, request: DescribeGroups) -> BoxFuture<'_, Result<Vec<GroupDescription>>>;
     /// Forgets a group without active members, queue groups included.

@@ -1,7 +1,8 @@
 //! The requests and responses of transactions (KIP-98, KIP-890).
 
 use crate::types::{
-    GroupId, Offset, ProducerIdentity, Timestamp, TopicPartition, TransactionState, TransactionVersion, TransactionalId,
+    CommittedPosition, GroupId, Membership, ProducerIdentity, Timestamp, TopicPartition, TransactionState,
+    TransactionVersion, TransactionalId,
 };
 use std::time::Duration;
 
@@ -63,10 +64,10 @@ pub struct CommitTransactionOffsets {
     pub version: TransactionVersion,
     /// The group.
     pub group: GroupId,
-    /// The member and generation that read; refused if the group has moved on (KIP-447). `None` if nobody checks.
-    pub member: Option<(String, u32)>,
-    /// The next offset to read of each partition.
-    pub offsets: Vec<(TopicPartition, Offset)>,
+    /// The member that read; refused if the group has moved on (KIP-447). `None` if nobody checks.
+    pub member: Option<Membership>,
+    /// The next offset to read of each partition, and what is to be remembered with it.
+    pub offsets: Vec<(TopicPartition, CommittedPosition)>,
 }
 
 /// Ends a transaction (Kafka's EndTxn).

@@ -54,6 +54,8 @@ mod doctor;
 mod epochs;
 mod files;
 mod footer;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 #[allow(dead_code, reason = "truncation cuts it next")]
 mod heads;
 mod index;

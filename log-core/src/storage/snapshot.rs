@@ -44,8 +44,8 @@ use std::sync::Arc;
 const MAGIC: u32 = u32::from_be_bytes(*b"TWST");
 const VERSION: u32 = 1;
 /// What the checksum covers begins here.
-const CHECKED: usize = 8;
-const LENGTH: usize = 12;
+pub(super) const CHECKED: usize = 8;
+pub(super) const LENGTH: usize = 12;
 const HEADER_BYTES: usize = 40;
 const EPOCH_BYTES: usize = 12;
 const PRODUCER_BYTES_MIN: usize = 32;

@@ -168,6 +168,14 @@ pub enum Error {
         /// What the caller should do.
         kind: ErrorKind,
     },
+    /// TW0115: a group does not take the request, and says what is in the way.
+    #[error("group `{group}`: {refusal}")]
+    GroupRefused {
+        /// The group.
+        group: String,
+        /// What is in the way.
+        refusal: super::GroupRefusal,
+    },
     /// TW0151: a setting that does not exist, or a value that it cannot have.
     #[error("`{name}`: {why}")]
     InvalidConfig {
@@ -454,6 +462,7 @@ impl Error {
             Self::LeaseLost { .. } => "TW0112",
             Self::OutOfOrderSequence { .. } => "TW0113",
             Self::Refused { .. } => "TW0114",
+            Self::GroupRefused { .. } => "TW0115",
             Self::InvalidConfig { .. } => "TW0151",
             Self::InvalidPartitions { .. } => "TW0152",
             Self::InvalidReplicationFactor { .. } => "TW0153",
@@ -540,6 +549,7 @@ impl Error {
             Self::Corrupt { .. } | Self::Malformed { .. } => ErrorKind::Corrupt,
             Self::Fenced { .. } => ErrorKind::Fenced,
             Self::Refused { kind, .. } => *kind,
+            Self::GroupRefused { refusal, .. } => refusal.kind(),
             Self::Closed => ErrorKind::Closed,
             Self::Io { .. } => ErrorKind::Io,
         }
@@ -562,6 +572,9 @@ impl Error {
             Self::UnknownGroup { did_you_mean: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownGroup { .. } => "list the groups with   tw group list".into(),
             Self::StaleMember { .. } => "join again and continue from the committed offsets".into(),
+            Self::GroupRefused { refusal, .. } if matches!(refusal.kind(), ErrorKind::Stale) => {
+                "join again and continue from the committed offsets".into()
+            }
             Self::GroupNotEmpty { .. } => "stop its members first".into(),
             Self::LeaseLost { .. } => "drop this delivery: the record has gone to another worker or is finished".into(),
             Self::NotAuthorized { .. } => "have an access control entry made that allows it".into(),
@@ -584,7 +597,9 @@ impl Error {
                 "stop what listens there, or use another port with   --listen HOST:PORT".into()
             }
             Self::ExposedListener { .. } => {
-                "listen on 127.0.0.1, or say that this is what you want with   --insecure-listen".into()
+                "listen on 127.0.0.1, ask for passwords with   --listen SASL_TLS://HOST:PORT   or say that this is what \
+                 you want with   --insecure-listen"
+                    .into()
             }
             Self::Unreachable { .. } => "check the address, and that the broker runs:   tw start".into(),
             Self::DiskFull { .. } => "make room on the disk, then send again; nothing acknowledged was lost".into(),

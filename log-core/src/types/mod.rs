@@ -6,6 +6,7 @@ mod acl;
 mod batch;
 mod config;
 mod error;
+mod group;
 pub mod limits;
 mod offset;
 mod quota;
@@ -23,6 +24,10 @@ pub use acl::{
 pub use batch::{Compression, TimestampType};
 pub use config::{Cleanup, Flush, TopicConfig, TopicSpec};
 pub use error::{Error, ErrorKind, Result};
+pub use group::{
+    CommittedPosition, ConsumerHeartbeat, ConsumerHeartbeatAnswer, GroupClient, GroupRefusal, GroupState, JoinGroup,
+    JoinedGroup, JoinedMember, Membership, OwnedPartitions, SyncGroup, SyncedGroup,
+};
 pub use offset::{LogOffsets, Offset, OffsetRange, OffsetSpec};
 pub use quota::{QuotaEntity, QuotaKey, QuotaMatch, QuotaName};
 pub use scram::{SCRAM_ITERATIONS, ScramCredential, ScramMechanism};

@@ -4,7 +4,7 @@
 //! [`ErrorCode::error`] makes an error of every number: one of ours where the number alone says enough, else
 //! [`Error::Refused`], which keeps it. Going there and back gives the same number.
 
-use crate::types::{Error, ErrorKind, ProducerIdentity, ResourceType, TopicName, TransactionalId};
+use crate::types::{Error, ErrorKind, GroupRefusal, ProducerIdentity, ResourceType, TopicName, TransactionalId};
 use std::fmt;
 
 /// A producer that a peer did not name in its answer.
@@ -214,6 +214,7 @@ impl ErrorCode {
             Error::UnknownGroup { .. } => Self::GroupIdNotFound,
             Error::StaleMember { .. } => Self::UnknownMemberId,
             Error::GroupNotEmpty { .. } => Self::NonEmptyGroup,
+            Error::GroupRefused { refusal, .. } => Self::from_number(refusal.code()),
             Error::LeaseLost { .. } => Self::InvalidRecordState,
             Error::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
             Error::ProducerFenced { .. } => Self::ProducerFenced,
@@ -295,6 +296,9 @@ impl ErrorCode {
             }
             Self::TransactionalIdNotFound if let Ok(transactional_id) = TransactionalId::new(subject) => {
                 Error::UnknownTransactionalId { transactional_id }
+            }
+            code if let Some(refusal) = GroupRefusal::of_code(code.number()) => {
+                Error::GroupRefused { group: name(), refusal }
             }
             _ => Error::Refused {
                 code: self.number(),

@@ -62,7 +62,7 @@ macro_rules! messages {
                 }
             }
 
-            pub(super) fn read_body(key: ApiKey, version: Version, reader: &mut Reader) -> Result<Self> {
+            pub(crate) fn read_body(key: ApiKey, version: Version, reader: &mut Reader) -> Result<Self> {
                 Ok(match key {
                     $( ApiKey::$name => Self::$name(Message::read(reader, version)?), )+
                 })

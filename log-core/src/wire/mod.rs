@@ -35,6 +35,8 @@ mod versioned;
 mod writer;
 
 pub(crate) use api::*;
+#[cfg(test)]
+pub(crate) use dice::Dice;
 pub(crate) use error_code::ErrorCode;
 pub(crate) use field::Message;
 pub(crate) use header::{RequestHeader, correlation_id};
@@ -42,5 +44,5 @@ pub(crate) use message::{Request, Response};
 pub(crate) use reader::Reader;
 pub(crate) use text::Str;
 pub(crate) use version::Version;
-pub(crate) use versioned::{read_versioned, write_versioned};
+pub(crate) use versioned::{Versioned, read_versioned, write_versioned};
 pub(crate) use writer::{Frame, Writer};

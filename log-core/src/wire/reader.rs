@@ -23,6 +23,9 @@ use bytes::Bytes;
 
 /// With the frame itself and slack for the allocator: peak heap stays below 16 times the frame plus 1 MiB.
 pub(super) const BUDGET_PER_BYTE: usize = 14;
+/// What the arrays of a request may allocate, whatever its size: a handler visits each element, and others wait meanwhile.
+/// It is enough for some hundred thousand partitions.
+const REQUEST_BUDGET_MAX: usize = 16 * 1024 * 1024;
 /// So that small frames are never short of it.
 pub(super) const BUDGET_BASE: usize = 768 * 1024;
 
@@ -58,9 +61,15 @@ impl Reader {
         }
     }
 
+    /// One for a request, of somebody who may mean harm.
+    pub(crate) fn of_request(frame: Bytes) -> Self {
+        let reader = Self::new(frame);
+        Self { budget: reader.budget.min(REQUEST_BUDGET_MAX), ..reader }
+    }
+
     /// One that reads what `dice` makes up: any message in the version that it is read in.
     #[cfg(test)]
-    pub(super) fn of_dice(dice: super::dice::Dice) -> Self {
+    pub(crate) fn of_dice(dice: super::dice::Dice) -> Self {
         Self { dice: Some(dice), ..Self::new(Bytes::new()) }
     }
 
@@ -296,6 +305,15 @@ mod tests {
         assert_eq!(within.allocated(), 100 * 100);
         let why = reader(&bytes).count(PLAIN, &AT, 1, 10_000).unwrap_err().to_string();
         assert!(why.contains("100 elements take more memory"), "{why}");
+    }
+
+    #[test]
+    fn a_request_has_no_more_elements_than_can_be_handled() {
+        let count = 1_000_000_u32;
+        let bytes = Bytes::from([&count.to_be_bytes()[..], &vec![0; 4_000_000]].concat());
+        assert_eq!(Reader::new(bytes.clone()).count(PLAIN, &AT, 4, 40).unwrap(), Some(1_000_000));
+        let why = Reader::of_request(bytes).count(PLAIN, &AT, 4, 40).unwrap_err().to_string();
+        assert!(why.contains("1000000 elements take more memory"), "{why}");
     }
 
     #[test]

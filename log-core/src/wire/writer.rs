@@ -40,6 +40,13 @@ impl Frame {
         self.pieces
     }
 
+    /// A frame of bytes that are no message: a token of SASL after a handshake of version 0.
+    pub(crate) fn bare(content: &[u8]) -> Self {
+        // What fits a token fits a length.
+        let length = (content.len() as u32).to_be_bytes();
+        Self { pieces: vec![Bytes::from([&length, content].concat())] }
+    }
+
     /// Bytes of all pieces, with the length in front.
     pub(crate) fn len(&self) -> usize {
         self.pieces.iter().map(Bytes::len).sum()

@@ -235,7 +235,7 @@ impl Service for MemoryLog {
     fn heartbeat(&self, _: Heartbeat) -> BoxFuture<'_, Result<()>> {
         answer(Err(Error::Closed))
     }
-    fn leave_group(&self, _: LeaveGroup) -> BoxFuture<'_, Result<()>> {
+    fn leave_group(&self, _: LeaveGroup) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
         answer(Err(Error::Closed))
     }
     fn commit_offsets(&self, _: CommitOffsets) -> BoxFuture<'_, Result<()>> {

@@ -149,7 +149,7 @@ impl Runner {
 
     /// Without state, positions are those of the group.
     async fn restore_positions(&mut self) -> Result<Vec<TopicPartition>> {
-        let request = CommittedOffsets { group: self.plan.group.clone() };
+        let request = CommittedOffsets::of(self.plan.group.clone());
         let committed = self.log.service().committed_offsets(request).await?;
         let mut known = Vec::new();
         for input in &mut self.task.inputs {
@@ -340,7 +340,7 @@ impl Runner {
         }
         let positions = self.positions();
         if positions != self.committed {
-            let inputs = self.task.inputs.iter().map(|input| (input.partition.clone(), input.position));
+            let inputs = self.task.inputs.iter().map(|input| (input.partition.clone(), input.position.into()));
             let request = CommitOffsets { group: self.plan.group.clone(), member: None, offsets: inputs.collect() };
             self.log.service().commit_offsets(request).await?;
             self.committed = positions;

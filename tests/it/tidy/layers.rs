@@ -28,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The table of settings.
     ("config", &["types"]),
     ("service", &["types", "record", "env", "config"]),
-    // `remote` speaks Kafka's protocol and reads settings as brokers tell them.
+    // What members of a group say to each other are messages of the wire; `remote` speaks Kafka's protocol and reads settings as brokers tell them.
     ("client", &["types", "record", "codec", "env", "service", "access", "wire", "config"]),
     (
         "broker",
@@ -37,6 +37,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config", "wire",
         ],
     ),
+    // Every decoder as a function, for tests.
+    ("fuzzing", &["types", "record", "wire", "access", "storage"]),
     // The one place that puts a broker behind the client's handle.
     ("open", &["types", "env", "service", "client", "broker"]),
     // Looks at and repairs what no broker has open.

@@ -4,6 +4,7 @@ use super::super::Broker;
 use super::super::metadata::MetadataRecord;
 use super::super::topics::{Topic, open_topic};
 use crate::config::{self, Overrides};
+use crate::group;
 use crate::service::{
     CreatePartitions, CreateTopics, MorePartitions, NewTopic, PartitionDescription, TopicDescription,
 };
@@ -97,7 +98,8 @@ impl Broker {
         // Should the record be there in spite of an error, the next open makes the topic's directories again: nobody
         // has written to them.
         let (topic, _nothing) = created.inspect_err(|_| self.remove_files(id))?;
-        self.topics.insert(name, topic.clone());
+        self.topics.insert(name.clone(), topic.clone());
+        self.group_step(group::Input::Topic { name, id, partitions });
         Ok(topic)
     }
 
@@ -190,7 +192,8 @@ impl Broker {
         self.decide(vec![MetadataRecord::Topic { id: topic.id, name: name.clone(), partitions: count, created_at }])?;
         let partitions = topic.partitions.iter().chain(&added.partitions).cloned().collect();
         let (id, config) = (topic.id, topic.config.clone());
-        self.topics.insert(name.clone(), Arc::new(Topic { name, id, config, partitions }));
+        self.topics.insert(name.clone(), Arc::new(Topic { name: name.clone(), id, config, partitions }));
+        self.group_step(group::Input::Topic { name, id, partitions: count });
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! What a server is told when it starts: where it listens, and how much it takes from its peers.
 
+use crate::config::BrokerSettings;
 use crate::types::{Error, Result, limits};
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,8 +18,28 @@ pub struct ServerConfig {
     pub rack: Option<String>,
     /// Whether it may listen beyond this machine without authentication.
     pub insecure_listen: bool,
+    /// Who the server is, for the listeners with TLS.
+    pub tls: Option<TlsConfig>,
     /// What it takes from its peers.
     pub limits: ServerLimits,
+}
+
+/// Who a server is, and whom it knows by a certificate. All of it is the content of PEM files.
+#[derive(Clone)]
+pub struct TlsConfig {
+    /// The server's certificate, and those that lead to an authority that clients know.
+    pub certificates: Vec<u8>,
+    /// The private key of the first of them.
+    pub key: Vec<u8>,
+    /// The authorities whose certificates clients have to show; `None` asks clients for none. On a listener without SASL the
+    /// subject of the certificate is the user: `User:CN=alice,O=Example`.
+    pub client_authorities: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfig").field("asks_clients", &self.client_authorities.is_some()).finish_non_exhaustive()
+    }
 }
 
 /// A place where a server listens.
@@ -69,6 +91,8 @@ pub struct ServerLimits {
     pub stall_bytes: usize,
     /// How long a response may wait for its reader to take any of it.
     pub write: Duration,
+    /// How late a wrong password is answered at least.
+    pub failed_authentication: Duration,
     /// How long requests may take to be answered when the server shuts down.
     pub drain: Duration,
 }
@@ -79,6 +103,7 @@ impl Default for ServerConfig {
             listeners: vec![ListenerConfig::plaintext(SocketAddr::from(([127, 0, 0, 1], 9092)))],
             rack: None,
             insecure_listen: false,
+            tls: None,
             limits: ServerLimits::default(),
         }
     }
@@ -96,26 +121,78 @@ impl Default for ServerLimits {
             stall: Duration::from_secs(10),
             stall_bytes: 64 * 1024,
             write: Duration::from_secs(30),
+            failed_authentication: Duration::from_millis(100),
             drain: Duration::from_secs(10),
         }
     }
 }
 
+impl ServerLimits {
+    /// What the broker's settings say of them, by Kafka's names.
+    pub(super) fn hold_to(&mut self, settings: &BrokerSettings) {
+        let number = |name: &str| settings.parsed::<i64>(name).and_then(|number| usize::try_from(number).ok());
+        if let Some(bytes) = number("queued.max.request.bytes") {
+            self.in_flight_bytes_max = bytes;
+        }
+        for (limit, name) in [
+            (&mut self.connections_max, "max.connections"),
+            (&mut self.connections_per_address_max, "max.connections.per.ip"),
+        ] {
+            *limit = number(name).map_or(*limit, |number| number.min(*limit));
+        }
+    }
+}
+
 impl ListenerConfig {
+    /// One with this protection, named after it.
+    pub fn new(security: Security, address: SocketAddr) -> Self {
+        Self { name: security.name().into(), address, advertised: None, security }
+    }
+
     /// One without any protection.
     pub fn plaintext(address: SocketAddr) -> Self {
-        Self { name: "PLAINTEXT".into(), address, advertised: None, security: Security::Plaintext }
+        Self::new(Security::Plaintext, address)
     }
 }
 
 impl Security {
-    /// Whether a peer has to say who it is.
-    const fn authenticates(self) -> bool {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Plaintext, Self::Tls, Self::SaslPlaintext, Self::SaslTls];
+
+    /// The name, as in `SASL_TLS://0.0.0.0:9093`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Tls => "TLS",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslTls => "SASL_TLS",
+        }
+    }
+
+    /// By its name, in any case; Kafka's `SSL` and `SASL_SSL` are TLS.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_uppercase().replace("SSL", "TLS");
+        Self::ALL.into_iter().find(|security| security.name() == name)
+    }
+
+    /// Whether a peer has to say who it is by SASL.
+    pub const fn asks_for_sasl(self) -> bool {
         matches!(self, Self::SaslPlaintext | Self::SaslTls)
+    }
+
+    /// Whether nobody on the way can read what is said.
+    pub const fn encrypts(self) -> bool {
+        matches!(self, Self::Tls | Self::SaslTls)
     }
 }
 
 impl ServerConfig {
+    /// Whether the peers of a listener are who they say they are.
+    fn knows_peers(&self, security: Security) -> bool {
+        let asks_clients = self.tls.as_ref().is_some_and(|tls| tls.client_authorities.is_some());
+        security.asks_for_sasl() || security.encrypts() && asks_clients
+    }
+
     /// Checks what can be checked before anything listens.
     pub(super) fn validate(&self) -> Result<()> {
         let invalid = |why: String| Err(Error::InvalidRequest { why });
@@ -131,10 +208,10 @@ impl ServerConfig {
             return invalid("the limit of all requests is below that of one".into());
         }
         for listener in &self.listeners {
-            if listener.security != Security::Plaintext {
-                return invalid(format!("listener {}: only plaintext is served yet", listener.name));
+            if listener.security.encrypts() && self.tls.is_none() {
+                return invalid(format!("listener {} needs a certificate and its key", listener.name));
             }
-            let is_open = !listener.security.authenticates() && !listener.address.ip().is_loopback();
+            let is_open = !self.knows_peers(listener.security) && !listener.address.ip().is_loopback();
             if is_open && !self.insecure_listen {
                 return Err(Error::ExposedListener { address: listener.address.to_string() });
             }
@@ -159,6 +236,32 @@ mod tests {
             assert!(matches!(at(address).validate(), Err(Error::ExposedListener { .. })), "{address}");
             assert!(ServerConfig { insecure_listen: true, ..at(address) }.validate().is_ok());
         }
+    }
+
+    #[test]
+    fn a_listener_is_open_unless_it_knows_its_peers() {
+        let tls = |client_authorities| TlsConfig { certificates: Vec::new(), key: Vec::new(), client_authorities };
+        let with = |security, tls| {
+            let listeners = vec![ListenerConfig::new(security, "0.0.0.0:1".parse().unwrap())];
+            ServerConfig { listeners, tls, ..ServerConfig::default() }.validate()
+        };
+        assert!(matches!(with(Security::Tls, Some(tls(None))), Err(Error::ExposedListener { .. })));
+        assert!(with(Security::Tls, Some(tls(Some(Vec::new())))).is_ok());
+        assert!(with(Security::SaslTls, Some(tls(None))).is_ok());
+        assert!(with(Security::SaslPlaintext, None).is_ok());
+        for security in [Security::Tls, Security::SaslTls] {
+            assert!(matches!(with(security, None), Err(Error::InvalidRequest { .. })));
+        }
+    }
+
+    #[test]
+    fn listeners_are_named_as_kafka_names_them_too() {
+        for security in Security::ALL {
+            assert_eq!(Security::from_name(security.name()), Some(security));
+        }
+        assert_eq!(Security::from_name("sasl_ssl"), Some(Security::SaslTls));
+        assert_eq!(Security::from_name("SSL"), Some(Security::Tls));
+        assert_eq!(Security::from_name("CONTROLLER"), None);
     }
 
     #[test]

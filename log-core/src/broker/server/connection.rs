@@ -20,6 +20,7 @@ use super::context::Context;
 use super::dispatch::{self, Call};
 use super::ended::Ended;
 use super::frame::{self, Outbox, Received};
+use super::memory::Room;
 use crate::wire::Frame;
 use futures::future::{BoxFuture, FutureExt as _, ready};
 use futures::stream::{FuturesOrdered, StreamExt as _};
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 /// Requests of a connection that are read and not answered.
 const READ_AHEAD: usize = 32;
@@ -38,7 +39,7 @@ const READ_AHEAD: usize = 32;
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a request came to: a response, if it wants one, and the room that it takes until that is sent.
-type Answer = (Result<Option<Frame>, Ended>, OwnedSemaphorePermit);
+type Answer = (Result<Option<Frame>, Ended>, Room);
 
 /// Where answers go to be sent, with the memory that they take until then.
 struct Answers<'a> {
@@ -106,6 +107,7 @@ async fn receive_all(
 ) -> Ended {
     let limits = &context.shared.config.limits;
     let mut silence = limits.handshake;
+    let mut is_new = true;
     loop {
         let length = match frame::receive_length(reader, limits, limits.frame_bytes_max, silence).await {
             Ok(length) => length,
@@ -116,6 +118,9 @@ async fn receive_all(
         silence = limits.idle;
         match frame::receive(reader, limits, &context.shared.memory, length).await {
             Ok(request) => {
+                if std::mem::take(&mut is_new) {
+                    context.place.keep();
+                }
                 unanswered.fetch_add(1, Ordering::Relaxed);
                 if received.send(request).await.is_err() {
                     // Whoever does not take them any more says why.
@@ -146,6 +151,10 @@ async fn work_all(
         };
         let Some(Received { content, room }) = received else { break };
         let call = dispatch::read(content)?;
+        let is_before_authentication = call.is_before_authentication();
+        if !is_before_authentication && context.is_session_over().await {
+            return Err(Ended::AskedTooSoon(call.key()));
+        }
         if call.is_append() {
             let mut append = async move { (dispatch::answer(context, call).await, room) }.boxed();
             // It is submitted now, before any that follows.
@@ -159,7 +168,12 @@ async fn work_all(
             deliver(&answered, answer).await?;
         }
         answered.wait_for_room().await;
-        deliver(&answered, (alone(context, call, gone.clone()).await, room)).await?;
+        let answer = alone(context, call, gone.clone()).await;
+        let refused = if is_before_authentication { context.refused().await } else { None };
+        deliver(&answered, (answer, room)).await?;
+        if let Some(ended) = refused {
+            deliver(&answered, (Err(ended), Room::NONE)).await?;
+        }
     }
     while let Some(answer) = appends.next().await {
         deliver(&answered, answer).await?;

@@ -2,25 +2,31 @@
 
 use super::budget::Budget;
 use super::config::ServerConfig;
+use super::ended::Ended;
+use super::memory::Memory;
+use super::places::Place;
+use super::sasl::Sasl;
 use super::sessions::Sessions;
 use crate::access::{Principal, Request};
 use crate::broker::Broker;
 use crate::types::{AclOperation, CLUSTER_NAME, ResourceType};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 /// What the connections of a server share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) broker: Arc<Broker>,
     pub(super) config: ServerConfig,
-    /// Memory for requests, in bytes.
-    pub(super) memory: Arc<Semaphore>,
+    /// Memory for requests.
+    pub(super) memory: Memory,
     /// Memory for responses.
     pub(super) responses: Arc<Budget>,
     /// What readers have been told.
     pub(super) sessions: parking_lot::Mutex<Sessions>,
+    /// How many passwords are looked at at once.
+    pub(super) password_checks: Arc<Semaphore>,
     /// Whether the server shuts down.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -29,6 +35,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
+    pub(super) place: Arc<Place>,
     pub(super) peer: SocketAddr,
     /// Its address alone, which entries of access control go by.
     pub(super) peer_host: String,
@@ -36,6 +43,8 @@ pub(super) struct Context {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) principal: Principal,
+    /// On a listener that asks for it.
+    pub(super) sasl: Option<Mutex<Sasl>>,
 }
 
 /// What is protected.
@@ -100,6 +109,20 @@ impl Context {
     pub(super) fn operations(&self, resource: Resource<'_>) -> i32 {
         let allowed = resource.operations().iter().filter(|operation| self.may(**operation, resource));
         allowed.fold(0, |bits, operation| bits | 1 << operation.code())
+    }
+
+    /// Whether what the peer has said of itself has run out.
+    pub(super) async fn is_session_over(&self) -> bool {
+        match &self.sasl {
+            Some(sasl) => sasl.lock().await.is_over(self.broker().clock.instant()),
+            None => false,
+        }
+    }
+
+    /// Why the connection has to end after the answer, if it has to: the peer could not renew its session.
+    pub(super) async fn refused(&self) -> Option<Ended> {
+        let sasl = self.sasl.as_ref()?.lock().await;
+        sasl.failure().cloned().map(Ended::NotAuthenticated)
     }
 
     /// Returns when the server shuts down.

@@ -4,6 +4,7 @@
 //! Kafka: nobody sends it who has asked. The one exception is ApiVersions itself: a client that is newer than the broker
 //! asks in a version that is not known, gets the list in version 0 with error 35, and asks again (KIP-511).
 
+use super::authentication::is_asked_before;
 use super::context::Context;
 use super::ended::Ended;
 use super::handlers;
@@ -11,13 +12,25 @@ use crate::types::Error;
 use crate::wire::{ApiKey, Frame, Reader, Request, RequestHeader, Response, Version};
 use bytes::Bytes;
 
+/// What is kept of a request is copied if it is a smaller part of its frame.
+const FRAME_PARTS_MAX: usize = 8;
+
 /// The APIs that are served.
 pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
+    ApiKey::SaslHandshake,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -28,6 +41,7 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::AddOffsetsToTxn,
     ApiKey::EndTxn,
     ApiKey::WriteTxnMarkers,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeAcls,
     ApiKey::CreateAcls,
     ApiKey::DeleteAcls,
@@ -35,15 +49,18 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::AlterConfigs,
     ApiKey::AlterReplicaLogDirs,
     ApiKey::DescribeLogDirs,
+    ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::CreateDelegationToken,
     ApiKey::RenewDelegationToken,
     ApiKey::ExpireDelegationToken,
     ApiKey::DescribeDelegationToken,
+    ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeClientQuotas,
     ApiKey::AlterClientQuotas,
     ApiKey::DescribeUserScramCredentials,
@@ -55,6 +72,8 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::UnregisterBroker,
     ApiKey::DescribeTransactions,
     ApiKey::ListTransactions,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -64,14 +83,25 @@ pub(super) const SERVED: &[ApiKey] = &[
 pub(super) struct Call {
     correlation_id: i32,
     version: Version,
+    /// What the client calls itself.
+    client_id: String,
     /// `None` for an ApiVersions of a version that is not spoken.
     request: Option<Request>,
 }
 
 impl Call {
+    pub(super) fn key(&self) -> ApiKey {
+        self.request.as_ref().map_or(ApiKey::ApiVersions, Request::key)
+    }
+
     /// Whether it appends, and does so in its place as soon as it is begun.
     pub(super) fn is_append(&self) -> bool {
         matches!(&self.request, Some(Request::Produce(request)) if request.transactional_id.is_none())
+    }
+
+    /// Whether it says who the peer is, or can be asked by one that has not.
+    pub(super) fn is_before_authentication(&self) -> bool {
+        is_asked_before(self.key())
     }
 
     /// Whether it may wait until somebody else does something.
@@ -82,32 +112,59 @@ impl Call {
 
 /// Reads the content of a frame.
 pub(super) fn read(content: Bytes) -> Result<Call, Ended> {
-    let mut reader = Reader::new(content);
+    let bytes = content.len();
+    let mut reader = Reader::of_request(content);
     let header = RequestHeader::read(&mut reader).map_err(Ended::NotUnderstood)?;
-    let RequestHeader { key, version_number, correlation_id, .. } = header;
+    let RequestHeader { key, version_number, correlation_id, ref client_id } = header;
+    let client_id = client_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let version = header.version().filter(|_| SERVED.contains(&key));
     let Some(version) = version else {
         if key == ApiKey::ApiVersions {
             let version = key.version(0).expect("it is spoken");
-            return Ok(Call { correlation_id, version, request: None });
+            return Ok(Call { correlation_id, version, client_id, request: None });
         }
         let why = format!("{key} version {version_number} is not served here");
         return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
     };
-    let request = Request::read(key, version, reader).map_err(Ended::NotUnderstood)?;
+    let mut request = Request::read(key, version, reader).map_err(Ended::NotUnderstood)?;
+    part(&mut request, bytes);
     tracing::trace!(correlation_id, version = version_number, %request, "received");
-    Ok(Call { correlation_id, version, request: Some(request) })
+    Ok(Call { correlation_id, version, client_id, request: Some(request) })
+}
+
+/// Parts what is kept of a request from a frame of so many bytes, if the frame is much larger: batches stay in memory for
+/// readers, and what members of a group say for as long as they are in it. A frame stays as long as any part of it.
+fn part(request: &mut Request, bytes: usize) {
+    let part = |kept: &mut Bytes| {
+        if kept.len() < bytes / FRAME_PARTS_MAX {
+            *kept = Bytes::copy_from_slice(kept);
+        }
+    };
+    match request {
+        Request::Produce(request) => {
+            let batches = request.topic_data.iter_mut().flat_map(|topic| &mut topic.partition_data);
+            batches.filter_map(|batch| batch.records.as_mut()).for_each(part);
+        }
+        Request::JoinGroup(request) => request.protocols.iter_mut().for_each(|protocol| part(&mut protocol.metadata)),
+        Request::SyncGroup(request) => request.assignments.iter_mut().for_each(|one| part(&mut one.assignment)),
+        _ => {}
+    }
 }
 
 /// Carries out a request. `None` if it wants no response.
 pub(super) async fn answer(context: &Context, call: Call) -> Result<Option<Frame>, Ended> {
-    let Call { correlation_id, version, request } = call;
-    let Some(response) = handle(context, request, version).await? else { return Ok(None) };
+    let Call { correlation_id, version, client_id, request } = call;
+    let Some(response) = handle(context, request, version, &client_id).await? else { return Ok(None) };
     tracing::trace!(correlation_id, %response, "answering");
     response.to_frame(version, correlation_id).map(Some).map_err(Ended::NotUnderstood)
 }
 
-async fn handle(context: &Context, request: Option<Request>, version: Version) -> Result<Option<Response>, Ended> {
+async fn handle(
+    context: &Context,
+    request: Option<Request>,
+    version: Version,
+    client_id: &str,
+) -> Result<Option<Response>, Ended> {
     let Some(request) = request else {
         return Ok(Some(Response::ApiVersions(handlers::versions::not_spoken())));
     };
@@ -120,6 +177,12 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
         Request::Metadata(request) => Response::Metadata(handlers::metadata::metadata(context, request, version).await),
         Request::ApiVersions(request) => {
             Response::ApiVersions(handlers::versions::api_versions(context, &request, version))
+        }
+        Request::SaslHandshake(request) => {
+            Response::SaslHandshake(handlers::sasl::handshake(context, &request, version).await)
+        }
+        Request::SaslAuthenticate(request) => {
+            Response::SaslAuthenticate(handlers::sasl::authenticate(context, request).await)
         }
         Request::CreateTopics(request) => {
             Response::CreateTopics(handlers::topics::create_topics(context, request).await)
@@ -216,6 +279,35 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
         Request::UnregisterBroker(request) => {
             Response::UnregisterBroker(handlers::cluster::unregister_broker(context, &request))
         }
+        Request::JoinGroup(request) => {
+            Response::JoinGroup(handlers::groups::join(context, request, version, client_id).await)
+        }
+        Request::SyncGroup(request) => Response::SyncGroup(handlers::groups::sync(context, request).await),
+        Request::Heartbeat(request) => Response::Heartbeat(handlers::groups::heartbeat(context, request).await),
+        Request::LeaveGroup(request) => Response::LeaveGroup(handlers::groups::leave(context, request, version).await),
+        Request::DescribeGroups(request) => {
+            Response::DescribeGroups(handlers::groups::describe(context, request, version))
+        }
+        Request::ListGroups(request) => Response::ListGroups(handlers::groups::list(context, &request)),
+        Request::DeleteGroups(request) => Response::DeleteGroups(handlers::groups::delete(context, request).await),
+        Request::ConsumerGroupHeartbeat(request) => Response::ConsumerGroupHeartbeat(
+            handlers::groups::consumer_heartbeat(context, request, version, client_id).await,
+        ),
+        Request::ConsumerGroupDescribe(request) => {
+            Response::ConsumerGroupDescribe(handlers::groups::describe_consumer(context, request))
+        }
+        Request::OffsetCommit(request) => {
+            Response::OffsetCommit(handlers::group_offsets::commit(context, request, version).await)
+        }
+        Request::OffsetFetch(request) => {
+            Response::OffsetFetch(handlers::group_offsets::fetch(context, request, version))
+        }
+        Request::OffsetDelete(request) => {
+            Response::OffsetDelete(handlers::group_offsets::delete(context, request).await)
+        }
+        Request::TxnOffsetCommit(request) => {
+            Response::TxnOffsetCommit(handlers::group_offsets::commit_in_transaction(context, request, version).await)
+        }
         other => {
             if let Some(response) = handlers::users::token(&other) {
                 return Ok(Some(response));
@@ -224,4 +316,29 @@ async fn handle(context: &Context, request: Option<Request>, version: Version) -
             return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ProduceRequest;
+    use crate::wire::produce::{PartitionProduceData, TopicProduceData};
+
+    /// A batch of a few bytes must not keep a frame of many.
+    #[test]
+    fn what_is_small_is_parted_from_its_frame() {
+        let records = |bytes: usize| PartitionProduceData { index: 0, records: Some(vec![7; bytes].into()) };
+        let topic = TopicProduceData { partition_data: vec![records(100), records(9000)], ..Default::default() };
+        let request = Request::Produce(ProduceRequest { topic_data: vec![topic], ..Default::default() });
+        let version = ApiKey::Produce.version(9).unwrap();
+        let content = request.to_frame(version, 1, None).unwrap().into_content();
+        let Some(Request::Produce(request)) = read(content.clone()).unwrap().request else { panic!() };
+        let is_part_of_it = |data: &PartitionProduceData| {
+            let records = data.records.as_ref().unwrap();
+            content.as_ptr_range().contains(&records.as_ptr())
+        };
+        let [small, large] = &request.topic_data[0].partition_data[..] else { panic!() };
+        assert_eq!(small.records, records(100).records);
+        assert!(!is_part_of_it(small) && is_part_of_it(large));
+    }
 }

@@ -1,6 +1,7 @@
 //! Why a connection has ended.
 
 use crate::types::Error;
+use crate::wire::ApiKey;
 use std::fmt;
 use std::io;
 
@@ -13,6 +14,8 @@ pub(super) enum Ended {
     Stopped,
     /// Nothing came for too long.
     Silent,
+    /// Nothing had come, and somebody else has got its place.
+    Replaced,
     /// A request began and did not go on.
     Stalled,
     /// The peer does not take its responses.
@@ -23,6 +26,12 @@ pub(super) enum Ended {
     NotUnderstood(Error),
     /// A request that wants no response has failed, and this is how its sender learns of it.
     Unanswered(Error),
+    /// The peer is not who it says it is.
+    NotAuthenticated(Error),
+    /// A request that came before its sender has said who it is, or after what it said had run out.
+    AskedTooSoon(ApiKey),
+    /// TLS could not begin.
+    NotEncrypted(io::Error),
     /// The operating system's word.
     Failed(io::Error),
 }
@@ -40,7 +49,7 @@ impl Ended {
     pub(super) fn is_usual(&self) -> bool {
         let usual = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionAborted];
         match self {
-            Self::ByPeer | Self::Stopped | Self::Silent => true,
+            Self::ByPeer | Self::Stopped | Self::Silent | Self::Replaced => true,
             Self::Failed(error) => usual.contains(&error.kind()),
             _ => false,
         }
@@ -53,6 +62,7 @@ impl fmt::Display for Ended {
             Self::ByPeer => f.write_str("the peer has closed it"),
             Self::Stopped => f.write_str("the server shuts down"),
             Self::Silent => f.write_str("nothing came for too long"),
+            Self::Replaced => f.write_str("nothing had come, and there were too many connections"),
             Self::Stalled => f.write_str("a request was begun and did not go on"),
             Self::NotRead => f.write_str("the peer does not take its responses"),
             Self::FrameTooLarge { head: [0x16, 0x03, ..], .. } => {
@@ -66,6 +76,9 @@ impl fmt::Display for Ended {
             },
             Self::NotUnderstood(error) => write!(f, "a request was not understood: {error}"),
             Self::Unanswered(error) => write!(f, "a request without a response has failed: {error}"),
+            Self::NotAuthenticated(error) => error.fmt(f),
+            Self::AskedTooSoon(key) => write!(f, "{key} was asked without a session"),
+            Self::NotEncrypted(error) => write!(f, "TLS could not begin: {error}"),
             Self::Failed(error) => error.fmt(f),
         }
     }

@@ -1,24 +1,23 @@
 //! Receives requests and sends responses, as frames: four bytes of length, then so many bytes.
 //!
 //! Nothing is trusted about a frame. Its length is held to a limit; room for it is taken from the memory that all
-//! connections share before any of it is read; memory grows with what arrives, not with what was announced. A sender who
-//! stalls within a frame is cut off, and a reader who does not take its responses too.
+//! connections share when its first bytes are there; memory grows with what arrives, not with what was announced. A sender
+//! who stalls within a frame is cut off, and a reader who does not take its responses too.
 
 use super::budget::Share;
 use super::config::ServerLimits;
 use super::ended::Ended;
+use super::memory::{FIRST_BYTES, Memory, Room};
 use crate::wire::Frame;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-/// Memory that a frame gets before anything of it has come.
-const FIRST_BYTES: usize = 64 * 1024;
+/// How often it is looked whether a sender is slow, for each span in which it may not stall.
+const LOOKS: u32 = 10;
 /// Pieces that go out with one system call.
 const PIECES_MAX: usize = 64;
 
@@ -26,7 +25,7 @@ const PIECES_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) content: Bytes,
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Room,
 }
 
 /// Receives the length of the next frame, of at most `max` bytes. Waits for `silence` until it begins. It may be dropped
@@ -42,7 +41,7 @@ pub(super) async fn receive_length(
         Err(_) => return Err(Ended::Silent),
         Ok(Ok(0)) => return Err(Ended::ByPeer),
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(Ended::Failed(error)),
+        Ok(Err(error)) => return Err(Ended::of_read(error)),
     }
     match timeout(limits.stall, reader.read_exact(&mut length[1..])).await {
         Err(_) => return Err(Ended::Stalled),
@@ -58,40 +57,61 @@ pub(super) async fn receive_length(
 pub(super) async fn receive(
     reader: &mut (impl AsyncRead + Unpin),
     limits: &ServerLimits,
-    memory: &Arc<Semaphore>,
+    memory: &Memory,
     length: usize,
 ) -> Result<Received, Ended> {
-    // At most `i32::MAX`, as a frame's length is.
-    let room = memory.clone().acquire_many_owned(length as u32).await.map_err(|_| Ended::Stopped)?;
-    let mut content = BytesMut::with_capacity(length.min(FIRST_BYTES));
-    while content.len() < length {
-        let goal = length.min(content.len() + limits.stall_bytes);
-        let more = async {
-            while content.len() < goal {
-                let left = length - content.len();
-                if content.len() == content.capacity() {
-                    content.reserve(left.min(content.len()));
-                }
-                if reader.take(left as u64).read_buf(&mut content).await.map_err(Ended::Failed)? == 0 {
-                    return Err(Ended::ByPeer);
-                }
-            }
-            Ok(())
-        };
-        timeout(limits.stall, more).await.unwrap_or(Err(Ended::Stalled))?;
-    }
+    let first = length.min(FIRST_BYTES);
+    let mut content = BytesMut::with_capacity(first);
+    receive_up_to(reader, limits, &mut content, first, |_, _| false).await?;
+    let room = memory.take(length).await?;
+    content.reserve((length - first).min(first));
+    receive_up_to(reader, limits, &mut content, length, |since, bytes| memory.is_too_slow(since, bytes)).await?;
     Ok(Received { content: content.freeze(), room })
+}
+
+/// Receives until there are `length` bytes. `is_too_slow` is asked now and then about so many more bytes in so much time.
+async fn receive_up_to(
+    reader: &mut (impl AsyncRead + Unpin),
+    limits: &ServerLimits,
+    content: &mut BytesMut,
+    length: usize,
+    is_too_slow: impl Fn(Duration, usize) -> bool,
+) -> Result<(), Ended> {
+    let begun = (Instant::now(), content.len());
+    // Since when it has not brought `stall_bytes`, and what there was then.
+    let mut span = begun;
+    while content.len() < length {
+        let left = length - content.len();
+        if content.len() == content.capacity() {
+            content.reserve(left.min(content.len()));
+        }
+        let read = async { reader.take(left as u64).read_buf(content).await.map_err(Ended::of_read) };
+        if let Ok(bytes) = timeout(limits.stall / LOOKS, read).await
+            && bytes? == 0
+        {
+            return Err(Ended::ByPeer);
+        }
+        let now = Instant::now();
+        if content.len() - span.1 >= limits.stall_bytes {
+            span = (now, content.len());
+        } else if content.len() < length
+            && (now - span.0 >= limits.stall || is_too_slow(now - begun.0, content.len() - begun.1))
+        {
+            return Err(Ended::Stalled);
+        }
+    }
+    Ok(())
 }
 
 /// What goes out, in pieces, with the room that it and its requests take until it is gone.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     pieces: VecDeque<Bytes>,
-    rooms: Vec<(OwnedSemaphorePermit, Share)>,
+    rooms: Vec<(Room, Share)>,
 }
 
 impl Outbox {
-    pub(super) fn push(&mut self, frame: Frame, room: (OwnedSemaphorePermit, Share)) {
+    pub(super) fn push(&mut self, frame: Frame, room: (Room, Share)) {
         self.pieces.extend(frame.into_pieces());
         self.rooms.push(room);
     }
@@ -115,6 +135,8 @@ impl Outbox {
                 sent => self.advance(sent),
             }
         }
+        // TLS may keep some of it back.
+        timeout(limits.write, writer.flush()).await.map_err(|_| Ended::NotRead)?.map_err(Ended::Failed)?;
         self.rooms.clear();
         Ok(())
     }
@@ -140,8 +162,8 @@ mod tests {
         ServerLimits { stall: Duration::from_millis(20), stall_bytes: 8, ..ServerLimits::default() }
     }
 
-    fn memory() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(1 << 30))
+    fn memory() -> Memory {
+        Memory::new(1 << 30)
     }
 
     #[tokio::test]
@@ -169,13 +191,34 @@ mod tests {
         let memory = memory();
         let received = receive(&mut reader, &limits(), &memory, announced).await;
         assert!(matches!(received, Err(Ended::Stalled)), "{received:?}");
-        assert_eq!(memory.available_permits(), 1 << 30, "its room is free again");
+        assert_eq!(memory.left().0, 1 << 30, "its room is free again");
 
         let content: Vec<u8> = (0..3 * FIRST_BYTES).map(|i| i as u8).collect();
         sender.write_all(&content).await.unwrap();
         let received = receive(&mut reader, &limits(), &memory, content.len()).await.unwrap();
         assert_eq!(received.content, content);
-        assert_eq!(memory.available_permits(), (1 << 30) - content.len());
+        assert_eq!(memory.left().0, (1 << 30) - content.len());
+    }
+
+    /// Who announces much and brings little takes no room from others; who has it and is slow can lose it.
+    #[tokio::test]
+    async fn room_is_for_those_who_send() {
+        let (limits, memory) = (limits(), Memory::new(1 << 20));
+        let (mut reader, mut sender) = tokio::io::duplex(1 << 20);
+        {
+            let mut announced = Box::pin(receive(&mut reader, &limits, &memory, 1 << 20));
+            assert!(futures::poll!(&mut announced).is_pending());
+            assert_eq!(memory.left().0, 1 << 20);
+            sender.write_all(&[0; FIRST_BYTES]).await.unwrap();
+            assert!(futures::poll!(&mut announced).is_pending());
+            assert_eq!(memory.left().0, 0, "the room is for all of it");
+        }
+        assert_eq!(memory.left().0, 1 << 20);
+        let mut content = BytesMut::new();
+        sender.write_all(&[0; 10]).await.unwrap();
+        let slow = receive_up_to(&mut reader, &limits, &mut content, 20, |_, bytes| bytes < 20).await;
+        assert!(matches!(slow, Err(Ended::Stalled)), "{slow:?}");
+        assert_eq!(content.len(), 10);
     }
 
     #[tokio::test]
@@ -201,7 +244,7 @@ mod tests {
             assert!(!outbox.is_full());
             let frame = request.to_frame(version, id, Some("me")).unwrap();
             expected.extend(frame.clone().into_pieces().concat());
-            outbox.push(frame, (memory.clone().acquire_many_owned(1).await.unwrap(), budget.take(1)));
+            outbox.push(frame, (memory.take(1).await.unwrap(), budget.take(1)));
         }
         assert!(outbox.is_full());
         let mut sent = vec![0; expected.len()];
@@ -210,9 +253,9 @@ mod tests {
         read.unwrap();
         out.unwrap();
         assert_eq!(sent, expected);
-        assert_eq!(memory.available_permits(), 1 << 30);
+        assert_eq!(memory.left(), (1 << 30, 1 << 27));
 
-        let room = (memory.acquire_many_owned(1).await.unwrap(), budget.take(1));
+        let room = (memory.take(1).await.unwrap(), budget.take(1));
         outbox.push(request.to_frame(version, 0, None).unwrap(), room);
         let out = outbox.send(&mut writer, &ServerLimits { write: Duration::from_millis(1), ..limits }).await;
         assert!(matches!(out, Err(Ended::NotRead)), "{out:?}");

@@ -2,20 +2,24 @@
 //!
 //! ```text
 //!   listener ─ accept ─▶ places      how many connections, in all and by address
+//!                        tls         what is said is hidden; a certificate says who the peer is
+//!                        sasl        who the peer is, before it is served and when it says so again
 //!                        connection  one task each: receive, work, send
 //!                          budget    memory that responses take
+//!                          memory    that for requests
 //!                          frame     bytes of a request within limits, and of a response in pieces
 //!                          dispatch  bytes ─▶ request ─▶ handler ─▶ response ─▶ bytes
 //!                          sessions  what readers have been told, so that they are told only what is new
 //!                          handlers  a request of the wire ─▶ calls of the broker ─▶ a response of the wire
 //! ```
 //! Invariants. Bytes from the network never end the process: what is not understood ends its connection, and so does a
-//! panic. Memory for requests is bounded over all connections, and taken before a request is read; so is that for
+//! panic. Memory for requests is bounded over all connections, and taken before most of one is read; so is that for
 //! responses, by which fetches are kept smaller when there is little left. Record bytes are not
 //! copied between the socket and the log. Responses go out in the order of their requests.
 //!
-//! Left out: TLS, SASL and access control (the context has their places), quotas, metrics.
+//! Left out: quotas, metrics; certificates are read when the server starts and not again.
 
+mod authentication;
 mod budget;
 mod config;
 mod connection;
@@ -24,12 +28,19 @@ mod dispatch;
 mod ended;
 mod frame;
 mod handlers;
+mod memory;
 mod places;
+mod sasl;
 mod sessions;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 
-pub use config::{ListenerConfig, Security, ServerConfig, ServerLimits};
+pub use config::{ListenerConfig, Security, ServerConfig, ServerLimits, TlsConfig};
 
 use super::Broker;
 use crate::access::Principal;
@@ -39,19 +50,27 @@ use budget::Budget;
 use context::{Context, Shared};
 use ended::Ended;
 use futures::FutureExt as _;
-use places::Places;
+use memory::Memory;
+use places::{Place, Places};
+use sasl::{Mechanism, Sasl};
 use sessions::Sessions;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Acceptor;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// After a failed accept: descriptors may have run out, and come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a peer gets to hear that a connection with TLS ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Passwords that are looked at at once, each by a thread for milliseconds.
+const PASSWORD_CHECKS_MAX: usize = 4;
 
 /// A broker that listens. Dropped, it stops without ceremony: what it has acknowledged is safe.
 #[derive(Debug)]
@@ -64,6 +83,8 @@ pub struct Server {
 impl Server {
     /// Listens for a broker. [`Error::AddressInUse`], [`Error::ExposedListener`], [`Error::InvalidRequest`].
     pub(crate) async fn start(broker: Arc<Broker>, config: ServerConfig) -> Result<Self> {
+        let mut config = config;
+        config.limits.hold_to(&broker.broker_settings());
         config.validate()?;
         let mut bound = Vec::new();
         for listener in &config.listeners {
@@ -71,16 +92,24 @@ impl Server {
             let address = listening.local_addr().map_err(|e| not_bound(listener.address, e))?;
             bound.push((listener.clone(), address, listening));
         }
+        let tls = config.tls.as_ref().map(|tls| Acceptor::new(tls, &broker.clock)).transpose()?;
         let places = Places::new(config.limits.connections_max, config.limits.connections_per_address_max);
-        let memory = Arc::new(Semaphore::new(config.limits.in_flight_bytes_max));
+        let memory = Memory::new(config.limits.in_flight_bytes_max);
         let responses = Budget::new(config.limits.in_flight_bytes_max);
         let sessions = parking_lot::Mutex::new(Sessions::new(u128::from_be_bytes(broker.random()) as u64));
-        let shared =
-            Arc::new(Shared { broker, config, memory, responses, sessions, stopping: watch::Sender::new(false) });
+        let settings = broker.broker_settings();
+        let enabled = settings.value("sasl.enabled.mechanisms").unwrap_or_default().to_owned();
+        let lifetime = settings.parsed("connections.max.reauth.ms").filter(|ms| *ms > 0).map(Duration::from_millis);
+        let password_checks = Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX));
+        let stopping = watch::Sender::new(false);
+        let shared = Arc::new(Shared { broker, config, memory, responses, sessions, password_checks, stopping });
         let (mut listeners, mut accepting) = (Vec::new(), JoinSet::new());
         for (listener, address, listening) in bound {
             tracing::info!(listener = listener.name, %address, "listening");
-            accepting.spawn(accept_all(shared.clone(), listener.clone(), listening, places.clone()));
+            let mechanisms = Mechanism::offered(&shared.config, &listener, &enabled).into();
+            let tls = tls.clone().filter(|_| listener.security.encrypts());
+            let door = Arc::new(Door { listener: listener.clone(), tls, mechanisms, lifetime });
+            accepting.spawn(accept_all(shared.clone(), door, listening, places.clone()));
             listeners.push((listener, address));
         }
         Ok(Self { shared, listeners, accepting })
@@ -111,8 +140,18 @@ fn not_bound(address: SocketAddr, error: std::io::Error) -> Error {
     }
 }
 
+/// What a listener asks of those who come.
+#[derive(Debug)]
+struct Door {
+    listener: ListenerConfig,
+    tls: Option<Acceptor>,
+    mechanisms: Arc<[Mechanism]>,
+    /// How long what a peer has said of itself holds.
+    lifetime: Option<Duration>,
+}
+
 /// Accepts connections until the server shuts down, then waits until they have ended.
-async fn accept_all(shared: Arc<Shared>, listener: ListenerConfig, listening: TcpListener, places: Arc<Places>) {
+async fn accept_all(shared: Arc<Shared>, door: Arc<Door>, listening: TcpListener, places: Arc<Places>) {
     let mut connections = JoinSet::new();
     let mut stopping = shared.stopping.subscribe();
     loop {
@@ -125,7 +164,7 @@ async fn accept_all(shared: Arc<Shared>, listener: ListenerConfig, listening: Tc
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, listener = listener.name, "a connection could not be accepted");
+                tracing::warn!(%error, listener = door.listener.name, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -134,17 +173,15 @@ async fn accept_all(shared: Arc<Shared>, listener: ListenerConfig, listening: Tc
             tracing::warn!(%peer, "a connection was refused: there are too many");
             continue;
         };
-        let context = match context(&shared, &listener, &stream, peer) {
+        let context = match context(&shared, &door, &stream, peer, place) {
             Ok(context) => context,
             Err(error) => {
                 tracing::debug!(%peer, %error, "a connection ended before it was served");
                 continue;
             }
         };
-        connections.spawn(async move {
-            serve(context, stream).await;
-            drop(place);
-        });
+        let tls = door.tls.clone();
+        connections.spawn(serve(context, tls, stream));
     }
     drop(listening);
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -156,12 +193,13 @@ async fn accept_all(shared: Arc<Shared>, listener: ListenerConfig, listening: Tc
 
 fn context(
     shared: &Arc<Shared>,
-    listener: &ListenerConfig,
+    door: &Door,
     stream: &TcpStream,
     peer: SocketAddr,
+    place: Place,
 ) -> std::io::Result<Context> {
     stream.set_nodelay(true)?;
-    let (host, port) = match &listener.advertised {
+    let (host, port) = match &door.listener.advertised {
         Some(advertised) => advertised.clone(),
         None => {
             let local = stream.local_addr()?;
@@ -169,16 +207,25 @@ fn context(
         }
     };
     let peer_host = peer.ip().to_canonical().to_string();
-    Ok(Context { shared: shared.clone(), peer, peer_host, host, port, principal: Principal::anonymous() })
+    let sasl = || Mutex::new(Sasl::new(door.mechanisms.clone(), door.lifetime));
+    let sasl = door.listener.security.asks_for_sasl().then(sasl);
+    let (shared, place, principal) = (shared.clone(), Arc::new(place), Principal::anonymous());
+    Ok(Context { shared, place, peer, peer_host, host, port, principal, sasl })
 }
 
 /// Serves one connection. What goes wrong stays with it.
-async fn serve(context: Context, mut stream: TcpStream) {
-    let (peer, principal) = (context.peer, &context.principal);
-    tracing::debug!(%peer, %principal, "connected");
-    let (reader, writer) = stream.split();
-    match AssertUnwindSafe(connection::serve(&context, reader, writer)).catch_unwind().await {
+async fn serve(mut context: Context, tls: Option<Acceptor>, stream: TcpStream) {
+    let (peer, place) = (context.peer, context.place.clone());
+    let served = async {
+        tokio::select! {
+            ended = greet(&mut context, tls, stream) => ended,
+            () = place.lost() => Ended::Replaced,
+        }
+    };
+    match AssertUnwindSafe(served).catch_unwind().await {
         Ok(ended) if ended.is_usual() => tracing::debug!(%peer, why = %ended, "a connection has ended"),
+        Ok(Ended::NotAuthenticated(error)) => tracing::warn!(%peer, %error, "a peer was refused"),
+        Ok(Ended::NotEncrypted(error)) => tracing::info!(%peer, %error, "TLS could not begin"),
         Ok(Ended::NotUnderstood(error)) => tracing::info!(%peer, %error, "a request was not understood"),
         Ok(ended) => tracing::warn!(%peer, why = %ended, "a connection was closed"),
         Err(panic) => {
@@ -187,4 +234,45 @@ async fn serve(context: Context, mut stream: TcpStream) {
             tracing::error!(%peer, what, "a request ended its connection by a panic, which is a mistake of the broker");
         }
     }
+}
+
+/// Hides what is said, where the listener does.
+async fn greet(context: &mut Context, tls: Option<Acceptor>, mut stream: TcpStream) -> Ended {
+    let Some(tls) = tls else {
+        let (reader, writer) = stream.split();
+        return converse(context, reader, writer).await;
+    };
+    let handshake = timeout(context.shared.config.limits.handshake, tls.accept(stream));
+    let accepted = tokio::select! {
+        accepted = handshake => accepted.unwrap_or(Err(Ended::Silent)),
+        () = context.stopping() => Err(Ended::Stopped),
+    };
+    match accepted {
+        Ok((stream, certified)) => {
+            context.principal = certified.unwrap_or_else(Principal::anonymous);
+            let (reader, mut writer) = split(stream);
+            let ended = converse(context, reader, &mut writer).await;
+            // The peer shall know that nothing was cut off; it may not care.
+            let _ = timeout(GOODBYE, writer.shutdown()).await;
+            ended
+        }
+        Err(ended) => ended,
+    }
+}
+
+/// Finds out who the peer is and does what it asks.
+async fn converse(
+    context: &mut Context,
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+) -> Ended {
+    if let Some(sasl) = &context.sasl {
+        match authentication::authenticate(context, sasl, &mut reader, &mut writer).await {
+            Ok(principal) => context.principal = principal,
+            Err(ended) => return ended,
+        }
+    }
+    let (peer, principal) = (context.peer, &context.principal);
+    tracing::debug!(%peer, %principal, "connected");
+    connection::serve(context, reader, writer).await
 }

@@ -1,7 +1,7 @@
 //! Consumer groups through the client.
 
 use super::*;
-use crate::group::{GroupRecord, Input, StoredOffset};
+use crate::group::{Committed, Input, Record};
 use crate::types::GroupId;
 
 async fn drain(consumer: &mut crate::Consumer) -> Vec<String> {
@@ -52,10 +52,11 @@ async fn two_members_split_the_partitions_and_one_takes_over() {
     fill(&log, "lines", 40).await;
     let mut a = log.consumer("g").topics(["lines"]).start().await.unwrap();
     let mut b = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    assert_eq!(b.assignment().len(), 0, "the other one has to give up something first");
     let mut read = drain(&mut a).await;
     assert_eq!(a.assignment().len(), 2);
-    assert_eq!(b.assignment().len(), 2);
     read.extend(drain(&mut b).await);
+    assert_eq!(b.assignment().len(), 2);
     read.sort();
     assert_eq!(read, numbers(0..40));
     a.commit().await.unwrap();
@@ -67,11 +68,12 @@ async fn two_members_split_the_partitions_and_one_takes_over() {
     assert_eq!(drain(&mut b).await, numbers(0..40));
     assert_eq!(b.assignment().len(), 4);
     let mut c = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    drain(&mut b).await;
     sim.clock.advance(Duration::from_secs(6));
     drain(&mut c).await;
     assert_eq!(c.assignment().len(), 2);
     sim.clock.advance(Duration::from_secs(6));
-    // What b read and did not commit comes again.
+    // It notices, joins again, and is alone.
     assert_eq!(drain(&mut c).await.len(), 40);
     assert_eq!(c.assignment().len(), 4);
     let error = b.commit().await.unwrap_err();
@@ -145,9 +147,8 @@ async fn a_commit_that_was_on_its_way_when_its_topic_was_deleted_does_not_count_
     let topic_id = log.admin().describe_topic("lines").await.unwrap().id;
     log.admin().delete_topic("lines").await.unwrap();
     let (group, partition) = (GroupId::new("g").unwrap(), partition("lines", 0));
-    let offsets = vec![StoredOffset { partition, topic_id, offset: 5 }];
-    let record = GroupRecord::Offsets { group, offsets, at: START };
-    broker.group_step(Input::Stored { record, position: 0 });
+    let state = Some(Committed { position: 5.into(), topic_id, at: START });
+    broker.group_step(Input::Replay(Record::Offset { group, partition, state }));
 
     create(&log, "lines", 1).await;
     fill(&log, "lines", 10).await;
@@ -212,4 +213,96 @@ async fn a_partition_that_cannot_be_read_is_told_also_while_others_are_busy() {
     read.extend(consumer.poll(10, Duration::ZERO).await.unwrap_or_default());
     let read: Vec<_> = read.iter().map(|read| (read.partition.partition, read.record.offset)).collect();
     assert_eq!(read, [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4)], "and the others are read");
+}
+
+#[tokio::test]
+async fn in_the_consumer_protocol_only_what_moves_is_given_up() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 4).await;
+    fill(&log, "lines", 40).await;
+    let consumer = || log.consumer("g").topics(["lines"]).protocol(crate::GroupProtocol::Consumer);
+    let mut a = consumer().start().await.unwrap();
+    assert_eq!(drain(&mut a).await, numbers(0..40));
+    a.commit().await.unwrap();
+    let mut b = consumer().start().await.unwrap();
+    assert_eq!(b.assignment().len(), 0);
+    fill(&log, "lines", 40).await;
+    let mut read = drain(&mut a).await;
+    assert_eq!(a.assignment().len(), 2);
+    read.extend(drain(&mut b).await);
+    assert_eq!(b.assignment().len(), 2);
+    read.sort();
+    assert_eq!(read, numbers(0..40), "nothing comes twice");
+    a.commit().await.unwrap();
+    b.commit().await.unwrap();
+    a.leave().await.unwrap();
+    fill(&log, "lines", 40).await;
+    assert_eq!(drain(&mut b).await, numbers(0..40));
+    b.commit().await.unwrap();
+
+    // After a restart the member is still in the group.
+    log.close().await.unwrap();
+    let log = sim.open().await;
+    let group = log.admin().describe_group("g").await.unwrap();
+    assert_eq!((group.members.len(), group.partitions.iter().map(|p| p.lag_records).sum::<u64>()), (1, 0));
+    assert_eq!(group.members[0].assignment.len(), 4);
+}
+
+#[tokio::test]
+async fn an_expression_finds_topics_that_come_later() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "in-a", 1).await;
+    let consumer = log.consumer("g").topics_matching("in-.*").protocol(crate::GroupProtocol::Consumer);
+    let mut consumer = consumer.start().await.unwrap();
+    create(&log, "in-b", 1).await;
+    create(&log, "out", 1).await;
+    for name in ["in-a", "in-b", "out"] {
+        fill(&log, name, 1).await;
+    }
+    assert_eq!(drain(&mut consumer).await.len(), 2);
+    assert_eq!(consumer.assignment(), [partition("in-a", 0), partition("in-b", 0)]);
+    let wrong = log.consumer("h").topics_matching("(").protocol(crate::GroupProtocol::Consumer).start().await;
+    assert_eq!(wrong.unwrap_err().code(), "TW0115");
+}
+
+#[tokio::test]
+async fn a_consumer_pauses_seeks_and_knows_its_lag() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 2).await;
+    fill(&log, "lines", 20).await;
+    let mut consumer = log.consumer("g").topics(["lines"]).start().await.unwrap();
+    let (left, right) = (partition("lines", 0), partition("lines", 1));
+    let lag: u64 = consumer.lag().await.unwrap().iter().map(|(_, lag)| lag).sum();
+    assert_eq!(lag, 20);
+    consumer.pause(&left);
+    let some = drain(&mut consumer).await;
+    assert!(!some.is_empty() && some.len() < 20);
+    consumer.resume(&left);
+    assert_eq!(drain(&mut consumer).await.len() + some.len(), 20);
+    assert_eq!(consumer.seek_to(&right, OffsetSpec::At(START)).await.unwrap(), 0);
+    assert_eq!(drain(&mut consumer).await, some);
+    assert!(consumer.lag().await.unwrap().iter().all(|(_, lag)| *lag == 0));
+}
+
+#[tokio::test]
+async fn a_static_member_that_comes_back_has_what_it_had() {
+    let sim = Sim::new();
+    let log = sim.open().await;
+    create(&log, "lines", 4).await;
+    let consumer = |name: &str| log.consumer("g").topics(["lines"]).instance(name);
+    let mut a = consumer("a").start().await.unwrap();
+    let mut b = consumer("b").start().await.unwrap();
+    drain(&mut a).await;
+    drain(&mut b).await;
+    let had = b.assignment();
+    assert_eq!(had.len(), 2);
+    let generation = log.admin().describe_group("g").await.unwrap().generation;
+    drop(b);
+    let b = consumer("b").start().await.unwrap();
+    assert_eq!(b.assignment(), had);
+    drain(&mut a).await;
+    assert_eq!(log.admin().describe_group("g").await.unwrap().generation, generation, "nobody had to join again");
 }

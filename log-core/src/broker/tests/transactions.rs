@@ -165,7 +165,7 @@ async fn positions_are_committed_with_the_records_that_were_made_from_them() {
         let transaction = producer.begin().await.unwrap();
         send(&transaction, "made").await;
         transaction.send_offsets(&consumer).await.unwrap();
-        let request = crate::service::CommittedOffsets { group: crate::GroupId::new("g").unwrap() };
+        let request = crate::service::CommittedOffsets::of(crate::GroupId::new("g").unwrap());
         if commits {
             transaction.commit().await.unwrap();
         } else {
@@ -176,6 +176,53 @@ async fn positions_are_committed_with_the_records_that_were_made_from_them() {
         consumer.leave().await.unwrap();
     }
     assert_eq!(values(&log, "left", 0).await, ["made"]);
+}
+
+/// A power cut at every call to the disk: positions count exactly if the records that were made from them do.
+#[tokio::test]
+async fn positions_and_records_of_a_transaction_are_one_after_a_power_cut_at_any_moment() {
+    let mut at = 0;
+    let mut found = BTreeMap::new();
+    loop {
+        let sim = Sim::new();
+        let log = sim.open().await;
+        two_topics(&log).await;
+        create(&log, "input", 1).await;
+        fill(&log, "input", 10).await;
+        let ops = sim.disk.ops();
+        sim.disk.crash_at(ops + at);
+        let mut told = false;
+        if let Ok(mut producer) = log.producer().transactional_id("etl").start().await
+            && let Ok(mut consumer) = log.consumer("g").topics(["input"]).start().await
+            && let Ok(_) = consumer.poll(5, Duration::ZERO).await
+            && let Ok(transaction) = producer.begin().await
+        {
+            if let Ok(delivery) = transaction.send(&topic("left"), record("k", "made")).await {
+                drop(delivery);
+            }
+            told = transaction.send_offsets(&consumer).await.is_ok() && transaction.commit().await.is_ok();
+        }
+        let is_over = sim.disk.ops() < ops + at;
+        drop(log);
+        settle().await;
+        let disk = sim.disk.crash(at);
+        let sim = Sim { disk, clock: Clock::manual(START + MINUTE * 2) };
+        let log = sim.open().await;
+        log.admin().list_groups().await.unwrap();
+        settle().await;
+        let made = values(&log, "left", 0).await.len();
+        let request = crate::service::CommittedOffsets::of(crate::GroupId::new("g").unwrap());
+        let committed = log.service().committed_offsets(request).await.unwrap();
+        let position = committed.first().map_or(0, |committed| committed.offset);
+        assert_eq!(position, 5 * made as i64, "after a crash at {at}");
+        assert!(!told || made == 1, "what was told to be committed is lost by a crash at {at}");
+        *found.entry(made).or_insert(0) += 1;
+        if is_over {
+            assert!(found.len() == 2, "{found:?}");
+            return;
+        }
+        at += 1;
+    }
 }
 
 fn code<T: std::fmt::Debug>(result: crate::Result<T>) -> &'static str {

@@ -91,7 +91,7 @@ impl Service for Remote {
         not_offered(GROUPS)
     }
 
-    fn leave_group(&self, _: LeaveGroup) -> BoxFuture<'_, Result<()>> {
+    fn leave_group(&self, _: LeaveGroup) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
         not_offered(GROUPS)
     }
 

@@ -292,18 +292,19 @@ impl Remote {
             self.add_offsets(AddOffsetsToTransaction { producer: who, group: group.clone() }).await?;
         }
         let mut topics = BTreeMap::<String, Vec<TxnOffsetCommitRequestPartition>>::new();
-        for (partition, offset) in offsets {
+        for (partition, position) in offsets {
             topics.entry(partition.topic.to_string()).or_default().push(TxnOffsetCommitRequestPartition {
                 partition_index: i32::try_from(partition.partition).unwrap_or(i32::MAX),
-                committed_offset: offset,
-                ..Default::default()
+                committed_offset: position.offset,
+                committed_leader_epoch: position.leader_epoch.unwrap_or(-1),
+                committed_metadata: Some(position.metadata.into()),
             });
         }
         let topic =
             |(name, partitions): (String, Vec<_>)| TxnOffsetCommitRequestTopic { name: name.into(), partitions };
-        let (member_id, generation_id) = match &member {
-            Some((member, generation)) => (member.as_str().into(), i32::try_from(*generation).unwrap_or(i32::MAX)),
-            None => (Default::default(), -1),
+        let (member_id, group_instance_id, generation_id) = match &member {
+            Some(who) => (who.member.as_str().into(), who.instance.as_deref().map(Into::into), who.generation),
+            None => (Default::default(), None, -1),
         };
         let asked = TxnOffsetCommitRequest {
             transactional_id: id.as_str().into(),
@@ -312,7 +313,7 @@ impl Remote {
             producer_epoch: producer.epoch,
             generation_id,
             member_id,
-            group_instance_id: None,
+            group_instance_id,
             topics: topics.into_iter().map(topic).collect(),
         };
         // Before version 3 nobody checks the member.

@@ -30,6 +30,8 @@
 
 mod entry;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod point;
 mod replay;
 mod state;

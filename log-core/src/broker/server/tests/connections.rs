@@ -1,6 +1,7 @@
 //! Connections: order, limits, hostile bytes, and the end.
 
 use super::{Client, Served, batch, config};
+use crate::broker::server::memory::FIRST_BYTES;
 use crate::broker::server::{Server, ServerConfig, ServerLimits};
 use crate::env::{Clock, Rng, SimDisk};
 use crate::types::Error;
@@ -189,14 +190,16 @@ async fn requests_wait_for_memory() {
     // It takes all the memory and does not go on.
     let mut greedy = served.client().await;
     greedy.raw(&(max as u32).to_be_bytes()).await;
-    while served.server.shared.memory.available_permits() > 0 {
+    greedy.raw(&[0; FIRST_BYTES]).await;
+    while served.server.shared.memory.left().0 > 0 {
         tokio::task::yield_now().await;
     }
-    let mut client = served.client().await;
-    let id = client.send(&versions(), 0).await;
+    let mut client = served.with_topic("t", 1).await;
+    let id = client.send(&produce(1, &"x".repeat(2 * FIRST_BYTES)), 9).await;
     tokio::time::timeout(SHORT, client.frame()).await.expect_err("there is no memory for it");
+    assert!(is_alive(&mut served.client().await).await, "small requests have their own");
     drop(greedy);
-    client.receive(ApiKey::ApiVersions, 0, id).await;
+    client.receive(ApiKey::Produce, 9, id).await;
 }
 
 #[tokio::test]

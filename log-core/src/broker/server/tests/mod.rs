@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 mod access;
@@ -20,8 +20,12 @@ mod cluster;
 mod configs;
 mod connections;
 mod denied;
+mod groups;
 mod reading;
+mod sasl;
 mod sessions;
+#[cfg(feature = "tls")]
+mod tls;
 mod topics;
 mod transactions;
 mod versions;
@@ -40,7 +44,8 @@ impl Served {
 
     async fn with(limits: ServerLimits) -> Self {
         let config = ServerConfig { limits, ..config() };
-        let settings = [("num.partitions".to_owned(), "2".to_owned())].into();
+        let settings = [("num.partitions", "2"), ("group.initial.rebalance.delay.ms", "0")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let broker = Broker::open_with(Arc::new(SimDisk::default()), Clock::real(), Path::new("/data"), settings);
         let broker = broker.unwrap();
         let server = Server::start(broker.clone(), config).await.unwrap();
@@ -52,7 +57,7 @@ impl Served {
     }
 
     async fn client(&self) -> Client {
-        Client { stream: TcpStream::connect(self.address()).await.unwrap(), next_id: 0 }
+        Client::over(TcpStream::connect(self.address()).await.unwrap())
     }
 
     /// A client, and a topic of so many partitions.
@@ -76,13 +81,21 @@ fn config() -> ServerConfig {
     ServerConfig { listeners: vec![listener], ..ServerConfig::default() }
 }
 
+/// What a connection goes over: a socket, or TLS on one.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
+
 /// A connection.
 struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     next_id: i32,
 }
 
 impl Client {
+    fn over(stream: impl Wire + 'static) -> Self {
+        Self { stream: Box::new(stream), next_id: 0 }
+    }
+
     /// Sends a request; its correlation id.
     async fn send(&mut self, request: &Request, version: i16) -> i32 {
         let version = request.key().version(version).expect("a version that is spoken");
@@ -96,6 +109,7 @@ impl Client {
     async fn raw(&mut self, bytes: &[u8]) {
         // The server may have closed it already, which the test will see when it reads.
         let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
     }
 
     /// The content of the next frame; `None` if the connection has ended.
@@ -148,6 +162,7 @@ fn empty(key: ApiKey) -> Request {
         ApiKey::Fetch => Request::Fetch(Default::default()),
         ApiKey::ListOffsets => Request::ListOffsets(Default::default()),
         ApiKey::Metadata => Request::Metadata(Default::default()),
+        ApiKey::SaslHandshake => Request::SaslHandshake(Default::default()),
         ApiKey::FindCoordinator => Request::FindCoordinator(Default::default()),
         ApiKey::InitProducerId => Request::InitProducerId(Default::default()),
         ApiKey::AddPartitionsToTxn => Request::AddPartitionsToTxn(Default::default()),
@@ -162,6 +177,7 @@ fn empty(key: ApiKey) -> Request {
         ApiKey::DeleteTopics => Request::DeleteTopics(Default::default()),
         ApiKey::DeleteRecords => Request::DeleteRecords(Default::default()),
         ApiKey::OffsetForLeaderEpoch => Request::OffsetForLeaderEpoch(Default::default()),
+        ApiKey::SaslAuthenticate => Request::SaslAuthenticate(Default::default()),
         ApiKey::CreatePartitions => Request::CreatePartitions(Default::default()),
         ApiKey::DescribeCluster => Request::DescribeCluster(Default::default()),
         ApiKey::DescribeTopicPartitions => Request::DescribeTopicPartitions(Default::default()),
@@ -188,6 +204,19 @@ fn empty(key: ApiKey) -> Request {
         ApiKey::UpdateFeatures => Request::UpdateFeatures(Default::default()),
         ApiKey::UnregisterBroker => Request::UnregisterBroker(Default::default()),
         ApiKey::ListConfigResources => Request::ListConfigResources(Default::default()),
+        ApiKey::OffsetCommit => Request::OffsetCommit(Default::default()),
+        ApiKey::OffsetFetch => Request::OffsetFetch(Default::default()),
+        ApiKey::JoinGroup => Request::JoinGroup(Default::default()),
+        ApiKey::Heartbeat => Request::Heartbeat(Default::default()),
+        ApiKey::LeaveGroup => Request::LeaveGroup(Default::default()),
+        ApiKey::SyncGroup => Request::SyncGroup(Default::default()),
+        ApiKey::DescribeGroups => Request::DescribeGroups(Default::default()),
+        ApiKey::ListGroups => Request::ListGroups(Default::default()),
+        ApiKey::DeleteGroups => Request::DeleteGroups(Default::default()),
+        ApiKey::OffsetDelete => Request::OffsetDelete(Default::default()),
+        ApiKey::TxnOffsetCommit => Request::TxnOffsetCommit(Default::default()),
+        ApiKey::ConsumerGroupHeartbeat => Request::ConsumerGroupHeartbeat(Default::default()),
+        ApiKey::ConsumerGroupDescribe => Request::ConsumerGroupDescribe(Default::default()),
         other => panic!("{other} is served, so it has a place here"),
     }
 }
