@@ -34,6 +34,7 @@ use crate::wire::{
     Versioned, read_versioned, write_versioned,
 };
 use bytes::Bytes;
+use std::sync::OnceLock;
 
 /// What to do with what was decoded; it panics if that was nonsense.
 pub type Check = Box<dyn FnOnce()>;
@@ -106,8 +107,8 @@ pub const DECODERS: &[Decoder] = &[
     Decoder::new("scram_server", scram_server),
     Decoder::new("scram_client", scram_client),
     Decoder::new("plain", plain),
-    Decoder::of_file("footer", |input| Ok(storage::fuzzing::footer(input)?)),
-    Decoder::of_file("snapshot", |input| Ok(storage::fuzzing::snapshot(input)?)),
+    Decoder::of_file("footer", storage::fuzzing::footer),
+    Decoder::of_file("snapshot", storage::fuzzing::snapshot),
     Decoder::of_file("checkpoint", |input| Ok(storage::fuzzing::checkpoint(input))),
 ];
 
@@ -237,10 +238,15 @@ fn versioned<M: Versioned + 'static>(input: &[u8]) -> Result<Check> {
 }
 
 /// The credential of [`USER`].
-pub(crate) fn credential(mechanism: ScramMechanism) -> ScramCredential {
-    let salt = b"NaCl".to_vec();
-    let salted = salted_password(mechanism, PASSWORD.as_bytes(), &salt, 4096);
-    credential_of(mechanism, &salted, salt, 4096)
+fn credential(mechanism: ScramMechanism) -> ScramCredential {
+    // It takes milliseconds to make.
+    static MADE: [OnceLock<ScramCredential>; 2] = [const { OnceLock::new() }; 2];
+    let made = || {
+        let salt = b"NaCl".to_vec();
+        let salted = salted_password(mechanism, PASSWORD.as_bytes(), &salt, 4096);
+        credential_of(mechanism, &salted, salt, 4096)
+    };
+    MADE[usize::from(mechanism == ScramMechanism::Sha512)].get_or_init(made).clone()
 }
 
 /// The mechanism and the two messages of an exchange.

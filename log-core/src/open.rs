@@ -42,7 +42,8 @@ impl Server {
         let mut settings: BTreeMap<_, _> = settings.into_iter().collect();
         // What clients that describe the broker are told.
         settings.entry("log.dirs".to_owned()).or_insert_with(|| dir.as_ref().display().to_string());
-        settings.entry("listeners".to_owned()).or_insert_with(|| listeners(&config));
+        settings.entry("listeners".to_owned()).or_insert_with(|| listeners(&config, false));
+        settings.entry("advertised.listeners".to_owned()).or_insert_with(|| listeners(&config, true));
         let broker = Broker::open_with(disk, Clock::real(), dir.as_ref(), settings)?;
         match Self::start(broker.clone(), config).await {
             Ok(server) => Ok(server),
@@ -60,7 +61,10 @@ impl Server {
 }
 
 /// As Kafka writes them: `NAME://HOST:PORT`, with commas between.
-fn listeners(config: &ServerConfig) -> String {
-    let each = config.listeners.iter().map(|listener| format!("{}://{}", listener.name, listener.address));
+fn listeners(config: &ServerConfig, advertised: bool) -> String {
+    let each = config.listeners.iter().map(|listener| match &listener.advertised {
+        Some((host, port)) if advertised => format!("{}://{host}:{port}", listener.name),
+        _ => format!("{}://{}", listener.name, listener.address),
+    });
     each.collect::<Vec<_>>().join(",")
 }

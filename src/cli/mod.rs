@@ -5,6 +5,7 @@
 //!
 //! A command opens the log, works, and closes it on every way out ([`Context::with_log`]).
 
+mod acl;
 mod bench;
 mod connect;
 mod doctor;
@@ -26,6 +27,7 @@ mod stop;
 mod tail;
 mod take;
 mod topic;
+mod user;
 mod value;
 
 pub(crate) use error::{Error, Result};
@@ -65,7 +67,7 @@ struct Args {
     #[arg(short, long, global = true, hide = true, action = clap::ArgAction::Help)]
     help: Option<bool>,
     /// Print version
-    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    #[arg(short = 'V', long, hide = true, action = clap::ArgAction::Version)]
     version: Option<bool>,
     #[command(subcommand)]
     command: Command,
@@ -91,6 +93,12 @@ enum Command {
     /// List, describe, reset and delete groups; their lag in records and in time
     #[command(subcommand)]
     Group(group::Command),
+    /// Add, list and remove users; their passwords
+    #[command(subcommand)]
+    User(user::Command),
+    /// Say who may do what
+    #[command(subcommand)]
+    Acl(acl::Command),
     /// Load a csv or jsonl file into a topic, each record once, also after a crash
     Load(load::Args),
     /// Write a topic to csv or jsonl
@@ -108,6 +116,7 @@ enum Command {
     /// Explain an error code
     Explain(explain::Args),
     /// Print a completion script for a shell
+    #[command(hide = true)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -225,6 +234,8 @@ async fn run(command: Command, cx: &mut Context) -> Result<()> {
         Command::Tail(args) => tail::run(args, cx).await,
         Command::Take(args) => take::run(args, cx).await,
         Command::Group(command) => group::run(command, cx).await,
+        Command::User(command) => user::run(command, cx).await,
+        Command::Acl(command) => acl::run(command, cx).await,
         Command::Load(args) => load::run(args, cx).await,
         Command::Dump(args) => dump::run(args, cx).await,
         #[cfg(feature = "sql")]

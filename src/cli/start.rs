@@ -1,12 +1,21 @@
 //! `tw start`: a broker that Kafka's clients use without noticing, until Ctrl-C or SIGTERM.
 //!
-//! It listens on this machine only unless it is told otherwise. When it is asked to stop it takes no more requests,
+//! It listens on this machine only unless it is told otherwise. What protects a listener stands before its address:
+//!
+//! ```text
+//!   127.0.0.1:9092                  nothing, for this machine alone
+//!   SASL_TLS://0.0.0.0:9093         users of `tw user`, over TLS
+//!   TLS://0.0.0.0:9093              TLS; with --tls-client-ca the client's certificate says who it is
+//!   SASL_PLAINTEXT://0.0.0.0:9093   users, whose passwords are not sent (SCRAM)
+//! ```
+//! When it is asked to stop it takes no more requests,
 //! answers those it has, makes everything durable and exits 0.
 
-use super::{Context, Result};
+use super::{Context, Error, Result};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use tailwater::log::env::raise_open_files;
-use tailwater::log::{ListenerConfig, Server, ServerConfig};
+use tailwater::log::{ListenerConfig, Security, Server, ServerConfig, TlsConfig};
 
 /// A server with more memory than it says gets this part of it for requests.
 const REQUESTS_SHARE: usize = 4;
@@ -15,16 +24,24 @@ const REQUESTS_BYTES_MIN: usize = 64 * 1024 * 1024;
 
 /// Arguments of `tw start`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  tw start\n  tw start --listen 0.0.0.0:9092 --insecure-listen --advertise log.example:9092\n  \
-                  tw start --set num.partitions=4"
-)]
+#[command(after_help = "Examples:\n  tw start --set num.partitions=4\n  \
+                  tw start --listen SASL_TLS://0.0.0.0:9093 --tls-cert cert.pem --tls-key key.pem\n  \
+                  tw start --listen 0.0.0.0:9092 --insecure-listen --advertise log.example:9092")]
 pub(crate) struct Args {
-    /// Where to listen; may be given several times
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
-    listen: Vec<SocketAddr>,
-    /// The address that clients are told [default: the one that each has connected to]
-    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    /// Where to listen, as [SECURITY://]HOST:PORT; may be given again
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9092", value_parser = listener)]
+    listen: Vec<(Security, SocketAddr)>,
+    /// The certificate for TLS, with those that signed it (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Clients show a certificate that one of these has signed (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
+    /// What clients are told [default: the address they came to]
+    #[arg(long, value_name = "ADDRESS", value_parser = host_and_port)]
     advertise: Option<(String, u16)>,
     /// Listen beyond this machine although nobody has to authenticate
     #[arg(long)]
@@ -32,17 +49,32 @@ pub(crate) struct Args {
     /// The id that clients know the broker by
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
     node_id: i32,
-    /// A setting of the broker by Kafka's name; may be given several times
+    /// Show metrics and health over HTTP here, as 127.0.0.1:9644
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// A setting of the broker by Kafka's name; may be given again
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
 }
 
 pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
-    let listener =
-        |address| ListenerConfig { advertised: args.advertise.clone(), ..ListenerConfig::plaintext(address) };
+    let listener = |&(security, address): &(Security, SocketAddr)| ListenerConfig {
+        advertised: args.advertise.clone(),
+        ..ListenerConfig::new(security, address)
+    };
+    let tls = tls(&args, cx)?;
+    if let Some((security, _)) = args.listen.iter().find(|(security, _)| security.encrypts() && tls.is_none()) {
+        return Err(Error::Coded {
+            code: "TW0211",
+            message: format!("a listener with {} needs a certificate", security.name()),
+            help: Some("say where it is with   --tls-cert FILE --tls-key FILE".into()),
+        });
+    }
     let mut config = ServerConfig {
-        listeners: args.listen.iter().copied().map(listener).collect(),
+        listeners: args.listen.iter().map(listener).collect(),
         insecure_listen: args.insecure_listen,
+        tls,
+        metrics: args.metrics,
         ..ServerConfig::default()
     };
     if let Some(files) = raise_open_files() {
@@ -58,20 +90,68 @@ pub(crate) async fn run(args: Args, cx: &mut Context) -> Result<()> {
     let addresses = server.addresses();
     if cx.out.json() {
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-        let ready = serde_json::json!({ "listening": addresses, "data": cx.data.display().to_string() });
+        let mut ready = serde_json::json!({ "listening": addresses, "data": cx.data.display().to_string() });
+        if let Some(address) = server.metrics_address() {
+            ready["metrics"] = address.to_string().into();
+        }
         cx.out.line(ready.to_string())?;
         cx.out.flush()?;
     } else {
-        for address in &addresses {
-            cx.out.note(format!("listening on {address}, data in {}", cx.data.display()));
+        for (address, (security, _)) in addresses.iter().zip(&args.listen) {
+            let by = if *security == Security::Plaintext { String::new() } else { format!(" by {}", security.name()) };
+            cx.out.note(format!("listening on {address}{by}, data in {}", cx.data.display()));
         }
-        if let Some(address) = addresses.first() {
+        if let Some(address) = server.metrics_address() {
+            cx.out.note(format!("metrics on http://{address}/metrics"));
+        }
+        let asks = args.listen.iter().any(|(security, _)| security.asks_for_sasl());
+        if asks && server.log().admin().users().await?.is_empty() {
+            cx.out.note("nobody can come in yet: stop, and add a user with   tw user add NAME --admin");
+        }
+        let plain = addresses.iter().zip(&args.listen).find(|(_, (security, _))| *security == Security::Plaintext);
+        if let Some((address, _)) = plain {
             cx.out.note(format!("connect any Kafka client to it:   kcat -b {address} -L   (Ctrl-C stops)"));
         }
     }
     cx.stop.asked().await;
     cx.out.note("stopping: what was received is answered first");
     Ok(server.shut_down().await?)
+}
+
+/// Reads the files that TLS needs.
+fn tls(args: &Args, cx: &mut Context) -> Result<Option<TlsConfig>> {
+    let (Some(certificates), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| Error::Input { input: path.display().to_string(), why: error.to_string() })
+    };
+    let config = TlsConfig {
+        certificates: read(certificates)?,
+        key: read(key)?,
+        client_authorities: args.tls_client_ca.as_deref().map(read).transpose()?,
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if std::fs::metadata(key).is_ok_and(|found| found.permissions().mode() & 0o007 != 0) {
+            cx.out.note(format!("everyone on this machine can read the key;   chmod 600 {}", key.display()));
+        }
+    }
+    Ok(Some(config))
+}
+
+fn listener(text: &str) -> Result<(Security, SocketAddr), String> {
+    let (security, address) = match text.split_once("://") {
+        None => (Security::Plaintext, text),
+        Some((name, address)) => match Security::from_name(name) {
+            Some(security) => (security, address),
+            None => {
+                let names: Vec<_> = Security::ALL.iter().map(|security| security.name()).collect();
+                return Err(format!("a listener is protected by one of {}", names.join(", ")));
+            }
+        },
+    };
+    let address = address.parse().map_err(|_| "it has the form HOST:PORT, with an address for HOST".to_owned())?;
+    Ok((security, address))
 }
 
 /// What the machine has.
@@ -100,6 +180,16 @@ fn setting(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listeners_say_what_protects_them() {
+        let at = |address: &str| address.parse().unwrap();
+        assert_eq!(listener("127.0.0.1:9092"), Ok((Security::Plaintext, at("127.0.0.1:9092"))));
+        assert_eq!(listener("PLAINTEXT://[::1]:1"), Ok((Security::Plaintext, at("[::1]:1"))));
+        assert_eq!(listener("SASL_SSL://0.0.0.0:9093"), Ok((Security::SaslTls, at("0.0.0.0:9093"))));
+        assert!(listener("FTP://0.0.0.0:1").is_err_and(|why| why.contains("SASL_TLS")));
+        assert!(listener("TLS://host").is_err());
+    }
 
     #[test]
     fn addresses_and_settings_are_taken_apart() {

@@ -69,6 +69,9 @@ pub(crate) struct Authorizer<'a> {
     pub(crate) super_users: &'a SuperUsers,
     /// Whether any user has a credential.
     pub(crate) has_users: bool,
+    /// Whether everyone may do everything to a resource that no entry is about (Kafka's
+    /// `allow.everyone.if.no.acl.found`).
+    pub(crate) is_lenient: bool,
 }
 
 impl Authorizer<'_> {
@@ -82,8 +85,9 @@ impl Authorizer<'_> {
         if self.is_open() || self.super_users.has(request.principal) {
             return true;
         }
-        let mut allowed = false;
+        let (mut allowed, mut is_known) = (false, false);
         for entry in self.acls.covering(request.resource_type, request.resource) {
+            is_known = true;
             if !speaks_of(entry, request.principal, request.host) {
                 continue;
             }
@@ -93,7 +97,7 @@ impl Authorizer<'_> {
                 AclPermission::Deny => {}
             }
         }
-        allowed
+        allowed || self.is_lenient && !is_known
     }
 
     /// Whether the operation is allowed on some resource of the kind: to learn whether it is worth to ask for one
@@ -111,6 +115,9 @@ impl Authorizer<'_> {
         let about = || self.acls.of_type(kind).filter(|entry| speaks_of(entry, principal, host));
         let denied: Vec<_> =
             about().filter(|e| e.permission == AclPermission::Deny && covers(e.operation, operation)).collect();
+        if self.is_lenient && denied.is_empty() {
+            return true;
+        }
         about()
             .filter(|e| e.permission == AclPermission::Allow && covers(e.operation, operation))
             .any(|allow| !denied.iter().any(|deny| takes_all_of(deny, allow)))

@@ -109,23 +109,29 @@ impl Quotas {
 /// What is left of a quota: filled at the quota's rate, up to a window's worth, and charged after the fact.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meter {
+    rate: f64,
     left: f64,
     at: Instant,
 }
 
 impl Meter {
     pub(crate) fn new(rate: f64, now: Instant) -> Self {
-        Self { left: rate * WINDOW.as_secs_f64(), at: now }
+        Self { rate, left: rate * WINDOW.as_secs_f64(), at: now }
     }
 
     /// Takes `amount` and returns how long its user is to be kept waiting until nothing is owed.
     pub(crate) fn charge(&mut self, rate: f64, amount: f64, now: Instant) -> Duration {
         let most = rate * WINDOW.as_secs_f64();
         self.left = (self.left + rate * now.since(self.at).as_secs_f64()).min(most) - amount;
-        self.at = now;
+        (self.rate, self.at) = (rate, now);
         if self.left >= 0.0 || rate <= 0.0 {
             return Duration::ZERO;
         }
         Duration::from_secs_f64((-self.left / rate).min(WINDOW.as_secs_f64()))
+    }
+
+    /// Whether a new one would say the same.
+    pub(crate) fn is_stale(&self, now: Instant) -> bool {
+        self.left + self.rate * now.since(self.at).as_secs_f64() >= self.rate * WINDOW.as_secs_f64()
     }
 }

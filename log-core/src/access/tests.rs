@@ -187,7 +187,7 @@ fn acls(entries: &[&str]) -> Acls {
 fn may(acls: &Acls, text: &str) -> bool {
     let words: Vec<_> = text.split(' ').collect();
     let super_users = SuperUsers::parse("User:root; User:admin");
-    Authorizer { acls, super_users: &super_users, has_users: true }.allows(&Request {
+    Authorizer { acls, super_users: &super_users, has_users: true, is_lenient: false }.allows(&Request {
         principal: &Principal::user(words[0]),
         host: words.get(4).unwrap_or(&"127.0.0.1"),
         operation: AclOperation::from_name(words[1]).unwrap(),
@@ -243,10 +243,37 @@ fn until_something_is_set_up_everyone_may_do_everything() {
         resource_type: ResourceType::Cluster,
         resource: "kafka-cluster",
     };
-    assert!(Authorizer { acls: &none, super_users: &nobody, has_users: false }.allows(&request));
-    assert!(!Authorizer { acls: &none, super_users: &nobody, has_users: true }.allows(&request));
+    assert!(Authorizer { acls: &none, super_users: &nobody, has_users: false, is_lenient: false }.allows(&request));
+    assert!(!Authorizer { acls: &none, super_users: &nobody, has_users: true, is_lenient: false }.allows(&request));
     let one = acls(&["allow alice read flights"]);
-    assert!(!Authorizer { acls: &one, super_users: &nobody, has_users: false }.allows(&request));
+    assert!(!Authorizer { acls: &one, super_users: &nobody, has_users: false, is_lenient: false }.allows(&request));
+}
+
+#[test]
+fn what_no_entry_is_about_can_be_left_to_everyone() {
+    let mut acls = Acls::default();
+    let entry = |pattern_type, name: &str, permission| AclBinding {
+        resource_type: ResourceType::Topic,
+        pattern_type,
+        resource_name: name.into(),
+        principal: "User:alice".into(),
+        host: "*".into(),
+        operation: AclOperation::Read,
+        permission,
+    };
+    acls.insert(entry(PatternType::Literal, "t", AclPermission::Allow));
+    acls.insert(entry(PatternType::Prefixed, "secret.", AclPermission::Deny));
+    let super_users = SuperUsers::default();
+    let authorizer = Authorizer { acls: &acls, super_users: &super_users, has_users: true, is_lenient: true };
+    let may = |name: &str, resource_type, resource: &str| {
+        let (principal, host, operation) = (&Principal::user(name), "10.0.0.1", AclOperation::Read);
+        authorizer.allows(&Request { principal, host, operation, resource_type, resource })
+    };
+    assert!(may("alice", ResourceType::Topic, "t") && !may("bob", ResourceType::Topic, "t"), "an entry is about it");
+    assert!(may("bob", ResourceType::Topic, "u") && may("bob", ResourceType::Group, "t"));
+    assert!(!may("alice", ResourceType::Topic, "secret.x") && !may("bob", ResourceType::Topic, "secret.x"));
+    let any = |name: &str| authorizer.allows_any(&Principal::user(name), "h", AclOperation::Read, ResourceType::Topic);
+    assert!(any("alice") && any("bob"));
 }
 
 /// The rules, read word by word, over every entry.
@@ -305,7 +332,7 @@ proptest! {
         prop_assert_eq!(kept, left.iter().collect());
         prop_assume!(!left.is_empty());
         let super_users = SuperUsers::default();
-        let authorizer = Authorizer { acls: &acls, super_users: &super_users, has_users: true };
+        let authorizer = Authorizer { acls: &acls, super_users: &super_users, has_users: true, is_lenient: false };
         let mut any_allowed = [false; 2];
         for name in &names {
             for (who, principal) in ["alice", "bob"].into_iter().enumerate() {

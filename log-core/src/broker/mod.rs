@@ -34,6 +34,7 @@ mod admin;
 mod admission;
 mod flush;
 mod groups;
+mod histogram;
 mod logs;
 mod metadata;
 mod partition;
@@ -123,6 +124,8 @@ pub(crate) struct Broker {
     /// Settings that were given at the start.
     started: Overrides,
     super_users: SuperUsers,
+    /// Whether everyone may do what no entry of access control is about.
+    is_lenient: bool,
     /// Salts of users that do not exist are made from it.
     decoy: [u8; 32],
     /// Held while metadata changes.
@@ -234,6 +237,7 @@ impl Broker {
             quorum: Box::new(quorum),
             image: RwLock::new(image),
             super_users: SuperUsers::parse(started.get("super.users").map_or("", String::as_str)),
+            is_lenient: started.get("allow.everyone.if.no.acl.found").is_some_and(|value| value == "true"),
             decoy: secret(),
             started,
             topology: tokio::sync::Mutex::new(()),

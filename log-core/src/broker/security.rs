@@ -3,6 +3,7 @@
 //! The rules are in `access`; this gives them what the metadata image knows now.
 
 use super::Broker;
+use super::histogram::Histogram;
 use crate::access::{Authorizer, Bucket, Principal, Request, ScramServer};
 use crate::env::secret;
 use crate::types::{AclOperation, Error, QuotaKey, ResourceType, Result, ScramCredential, ScramMechanism};
@@ -41,7 +42,7 @@ impl Broker {
     fn authorizer<T>(&self, ask: impl FnOnce(Authorizer<'_>) -> T) -> T {
         let image = self.image.read();
         let has_users = !image.credentials().is_empty();
-        ask(Authorizer { acls: image.acls(), super_users: &self.super_users, has_users })
+        ask(Authorizer { acls: image.acls(), super_users: &self.super_users, has_users, is_lenient: self.is_lenient })
     }
 
     /// A server's side of a SCRAM exchange; step it with [`Broker::credential`].
@@ -69,6 +70,16 @@ impl Broker {
     pub(super) fn quota(&self, user: &str, client_id: &str, key: QuotaKey) -> Option<(Bucket, f64)> {
         let image = self.image.read();
         if image.quotas().is_empty() { None } else { image.quotas().limit(user, client_id, key) }
+    }
+
+    /// How long rounds of syncs took.
+    pub(super) fn sync_rounds(&self) -> &Histogram {
+        self.logs.flusher.rounds()
+    }
+
+    /// Why nothing can be written, if that is so.
+    pub(super) fn write_failure(&self) -> Option<Error> {
+        self.check_open().err().or_else(|| self.logs.flusher.failed().cloned())
     }
 
     /// The connections a second that an address may open.

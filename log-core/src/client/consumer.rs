@@ -22,7 +22,7 @@ const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long members have to join again, unless the builder says otherwise (Kafka's `max.poll.interval.ms`).
 const REBALANCE_TIMEOUT_DEFAULT: Duration = Duration::from_mins(5);
 /// How long [`ConsumerBuilder::start`] waits for others to give up their part.
-const START_WAIT: Duration = Duration::from_millis(500);
+const START_WAIT: Duration = Duration::from_secs(3);
 /// How long one fetch of [`Consumer::next`] waits before it asks again.
 const NEXT_WAIT: Duration = Duration::from_secs(300);
 /// A commit that crosses a new epoch of the member is sent again, so often.

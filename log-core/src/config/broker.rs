@@ -11,6 +11,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         .without_default()
         .read_only(),
     Setting::new(
+        "allow.everyone.if.no.acl.found",
+        Boolean,
+        "false",
+        Check::Any,
+        "Whether everyone may do everything to a resource that no entry of access control is about.",
+    )
+    .read_only(),
+    Setting::new(
         "auto.create.topics.enable",
         Boolean,
         "true",

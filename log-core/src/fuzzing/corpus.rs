@@ -8,8 +8,8 @@ use crate::record::{
 };
 use crate::types::{ScramMechanism, Timestamp};
 use crate::wire::{
-    ApiKey, ConsumerProtocolAssignment, ConsumerProtocolSubscription, Dice, Reader, Request, Response,
-    Versioned, write_versioned,
+    ApiKey, ConsumerProtocolAssignment, ConsumerProtocolSubscription, Dice, Reader, Request, Response, Versioned,
+    write_versioned,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -252,7 +252,7 @@ fn lz4() -> Files {
     let linked = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Linked);
     let noise: Vec<u8> = (0..24_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let checked = FrameInfo::new().block_checksums(true).content_checksum(true);
-    files.insert("ok-linked".into(), frame(linked, &[&noise[..], &[1; 48_000], &noise].concat()));
+    files.insert("ok-linked".into(), frame(linked, &[&noise[..], &[1; 24_000], &noise].concat()));
     files.insert("ok-checksums".into(), frame(checked.content_size(Some(TEXT.len() as u64)), TEXT));
     files.insert("ok-large-blocks".into(), frame(FrameInfo::new().block_size(BlockSize::Max4MB), TEXT));
     let mut wrong = frame(FrameInfo::new().content_checksum(true), TEXT);

@@ -98,7 +98,7 @@ pub(crate) fn decompress(codec: Compression, block: &[u8], max: usize) -> Result
 fn read_to_end(codec: Compression, reader: impl Read, max: usize) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     // One more byte than allowed tells "exactly the limit" from "more".
-    reader.take(max as u64 + 1).read_to_end(&mut out).map_err(|error| invalid(codec, error))?;
+    reader.take((max as u64).saturating_add(1)).read_to_end(&mut out).map_err(|error| invalid(codec, error))?;
     if out.len() > max { Err(too_large(codec, max)) } else { Ok(out) }
 }
 

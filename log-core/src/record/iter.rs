@@ -230,10 +230,12 @@ impl BatchRecords {
         record.skip_byte()?;
         let timestamp_delta = record.varlong()?;
         let offset_delta = record.varint()?;
-        let offset = self.header.base_offset + i64::from(offset_delta);
-        if offset < self.next_offset || offset > self.header.last_offset() {
+        // The delta of a record may lead beyond the last offset there is.
+        let offset = self.header.base_offset.checked_add(offset_delta.into());
+        let is_possible = |offset: &Offset| (self.next_offset..=self.header.last_offset()).contains(offset);
+        let Some(offset) = offset.filter(is_possible) else {
             return Err(self.error("a record's offset is out of order or out of its range"));
-        }
+        };
         let key = record.bytes()?;
         let value = record.bytes()?;
         let headers = record.headers()?;

@@ -37,9 +37,9 @@ pub use batch::{
     BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, batches, stamp_append_time, stamp_offset, validate, verify_crc,
 };
 pub use builder::BatchBuilder;
+pub use committed::{AbortedTransaction, committed};
 #[cfg(feature = "fuzzing")]
 pub(crate) use compression::{compress, decompress};
-pub use committed::{AbortedTransaction, committed};
 pub use control::{ControlKind, ControlRecord};
 pub use crc::{crc32c, crc32c_append};
 pub(crate) use iter::records_within;

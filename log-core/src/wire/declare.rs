@@ -61,11 +61,26 @@ macro_rules! wire {
                     $( wire!(@write_tag writer, version, tags, self, $name.$field [$($spec)+] [$($default)?]); )*
                 }
             }
+
+            fn codes(&self, note: &mut dyn FnMut(i16)) {
+                $( wire!(@codes self, note, $field); )*
+            }
+
+            fn throttle(&mut self, millis: i32) {
+                $( wire!(@throttle self, millis, $field); )*
+            }
         }
     )+};
 
     (@default) => { Default::default() };
     (@default $default:expr) => { $default };
+
+    // What is done to fields by their names.
+    (@codes $self:ident, $note:ident, error_code) => { $note($self.error_code); };
+    (@codes $self:ident, $note:ident, partition_error_code) => { $note($self.partition_error_code); };
+    (@codes $self:ident, $note:ident, $field:ident) => { $crate::wire::field::Field::codes(&$self.$field, $note); };
+    (@throttle $self:ident, $millis:ident, throttle_time_ms) => { $self.throttle_time_ms = $millis; };
+    (@throttle $self:ident, $millis:ident, $field:ident) => {};
 
     // Where a field is: its names and its versions.
     (@place $name:ident.$field:ident [$($spec:tt)+]) => {

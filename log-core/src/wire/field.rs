@@ -18,6 +18,10 @@ pub(crate) trait Message: Default + PartialEq {
     fn read_into(&mut self, reader: &mut Reader, version: Version) -> Result<()>;
     /// Writes the fields that `version` has.
     fn write(&self, writer: &mut Writer, version: Version);
+    /// Hands over every error code in it, 0 too.
+    fn codes(&self, note: &mut dyn FnMut(i16));
+    /// Says how long the peer is kept waiting, if it has a place for it.
+    fn throttle(&mut self, millis: i32);
 
     /// Reads a message; the fields that `version` does not have get their defaults.
     fn read(reader: &mut Reader, version: Version) -> crate::types::Result<Self> {
@@ -32,6 +36,9 @@ pub(super) trait Field: Default {
     const LEAST: usize;
     fn read_into(&mut self, reader: &mut Reader, version: Version, at: &Place) -> Result<()>;
     fn write(&self, writer: &mut Writer, version: Version, at: &Place);
+
+    /// See [`Message::codes`]; what holds no messages has none.
+    fn codes(&self, _: &mut dyn FnMut(i16)) {}
 }
 
 /// What has a null besides its values, and so can stand in an `Option`.
@@ -156,6 +163,10 @@ impl<T: Field> Field for Vec<T> {
     fn write(&self, writer: &mut Writer, version: Version, at: &Place) {
         Self::write_or_null(Some(self), writer, version, at);
     }
+
+    fn codes(&self, note: &mut dyn FnMut(i16)) {
+        self.iter().for_each(|element| element.codes(note));
+    }
 }
 
 impl<T: Field> Nullable for Vec<T> {
@@ -187,6 +198,10 @@ impl<T: Message> Field for T {
 
     fn write(&self, writer: &mut Writer, version: Version, _: &Place) {
         self.write(writer, version);
+    }
+
+    fn codes(&self, note: &mut dyn FnMut(i16)) {
+        self.codes(note);
     }
 }
 
@@ -232,5 +247,9 @@ impl<T: Nullable> Field for Option<T> {
             (None, false) => T::default().write(writer, version, at),
             (value, true) => T::write_or_null(value.as_ref(), writer, version, at),
         }
+    }
+
+    fn codes(&self, note: &mut dyn FnMut(i16)) {
+        self.iter().for_each(|value| value.codes(note));
     }
 }

@@ -62,6 +62,20 @@ macro_rules! messages {
                 }
             }
 
+            /// Hands over every error code in it, 0 too.
+            pub(crate) fn codes(&self, note: &mut dyn FnMut(i16)) {
+                match self {
+                    $( Self::$name(response) => response.codes(note), )+
+                }
+            }
+
+            /// Says how long the peer is kept waiting, if it has a place for it.
+            pub(crate) fn throttle(&mut self, millis: i32) {
+                match self {
+                    $( Self::$name(response) => response.throttle(millis), )+
+                }
+            }
+
             pub(crate) fn read_body(key: ApiKey, version: Version, reader: &mut Reader) -> Result<Self> {
                 Ok(match key {
                     $( ApiKey::$name => Self::$name(Message::read(reader, version)?), )+

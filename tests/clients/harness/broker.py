@@ -43,7 +43,12 @@ class Started:
         self.port = settings.pop("port", 0)
         self.port = self.port if is_free(self.port) else free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.settings = {"num.partitions": PARTITIONS, "auto.create.topics.enable": "true", **settings}
+        self.settings = {
+            "num.partitions": PARTITIONS,
+            "auto.create.topics.enable": "true",
+            "allow.everyone.if.no.acl.found": "true",  # tests make entries, and go on as nobody in particular
+            **settings,
+        }
 
     def __enter__(self):
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -138,7 +143,6 @@ class Kafka(Started):
             "share.coordinator.state.topic.min.isr": 1,
             "share.coordinator.state.topic.num.partitions": 1,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "allow.everyone.if.no.acl.found": "true",
             **self.settings,
         }
         path = self.scratch / "server.properties"

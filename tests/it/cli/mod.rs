@@ -11,6 +11,7 @@ mod load;
 mod sql;
 #[cfg(feature = "server")]
 mod start;
+mod users;
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;

@@ -45,6 +45,30 @@ fn what_keeps_a_server_from_starting_is_told() {
 }
 
 #[test]
+fn a_listener_that_asks_who_comes_may_be_open() {
+    let tw = Tw::new();
+    let err = tw.run(&["start", "--listen", "SASL_TLS://0.0.0.0:0"]).error("TW0211");
+    assert!(err.contains("--tls-cert"), "{err}");
+    tw.run(&["start", "--listen", "TLS://127.0.0.1:0", "--tls-cert", "nowhere", "--tls-key", "nowhere"])
+        .error("TW0502");
+    let file = tw.write("cert.pem", "not a certificate");
+    let err =
+        tw.run(&["start", "--listen", "TLS://127.0.0.1:0", "--tls-cert", &file, "--tls-key", &file]).error("TW0107");
+    assert!(err.contains("certificate of the server"), "{err}");
+    assert_eq!(tw.run(&["start", "--listen", "FTP://127.0.0.1:0"]).code, Some(2));
+
+    tw.feed(&["user", "add", "alice"], "pencil\n").ok();
+    let mut running = tw.start(&["start", "--listen", "SASL_PLAINTEXT://0.0.0.0:0", "--json"]);
+    let open = address(&running.line()).replace("0.0.0.0", "127.0.0.1");
+    let mut client = TcpStream::connect(open).unwrap();
+    // Metadata in version 0 of all topics: nobody knows who asks.
+    client.write_all(&[0, 0, 0, 14, 0, 3, 0, 0, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0]).unwrap();
+    assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0);
+    running.signal("TERM");
+    assert_eq!(running.wait().0, Some(0));
+}
+
+#[test]
 fn commands_work_on_a_server() {
     let tw = Tw::new();
     let mut running = tw.start(&["start", "--listen", "127.0.0.1:0", "--json"]);
@@ -65,4 +89,22 @@ fn commands_work_on_a_server() {
     assert_eq!(running.wait().0, Some(0));
     let err = at(&["topic", "list"]).error("TW0216");
     assert!(err.contains(&address), "{err}");
+}
+
+#[test]
+fn what_is_counted_is_shown_where_it_is_asked_for() {
+    let tw = Tw::new();
+    let mut running = tw.start(&["start", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"]);
+    let ready: Value = serde_json::from_str(&running.line()).unwrap();
+    for (path, expected) in [("/health/ready", "ready"), ("/metrics", "tailwater_connections 0")] {
+        let mut page = TcpStream::connect(ready["metrics"].as_str().unwrap()).unwrap();
+        write!(page, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        page.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(expected), "{answer}");
+    }
+    running.signal("TERM");
+    assert_eq!(running.wait().0, Some(0));
+    let err = tw.run(&["start", "--listen", "127.0.0.1:0", "--metrics", "0.0.0.0:0"]).error("TW0210");
+    assert!(err.contains("0.0.0.0:0"), "{err}");
 }

@@ -24,6 +24,7 @@ mod costs;
 mod gather;
 mod pool;
 
+use super::histogram::Histogram;
 use super::partition::Partition;
 use crate::env::{Clock, Disk};
 use crate::shard::Shards;
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     later: Lane,
     pool: Pool,
     costs: Mutex<Costs>,
+    /// How long rounds took.
+    rounds: Histogram,
     book: Mutex<Book>,
     /// The checkpoint was written to since it was synced.
     checkpoint_dirty: AtomicBool,
@@ -124,6 +127,7 @@ impl Flusher {
             later: lane(),
             pool: Pool::default(),
             costs: Mutex::default(),
+            rounds: Histogram::default(),
             book: Mutex::new(Book { checkpoint, bytes: 0 }),
             checkpoint_dirty: AtomicBool::new(false),
             shards: OnceLock::new(),
@@ -204,6 +208,11 @@ impl Flusher {
         synced.inspect_err(|error| {
             self.fence(Error::Fenced { why: format!("a sync of the checkpoint failed: {error}") });
         })
+    }
+
+    /// How long rounds of syncs took.
+    pub(super) fn rounds(&self) -> &Histogram {
+        &self.shared.rounds
     }
 
     /// Runs a round over `partitions`, while no thread does.
@@ -359,7 +368,9 @@ impl Shared {
         if tickets.is_empty() {
             return;
         }
+        let began = self.clock.instant();
         let ran = self.sync(tickets);
+        self.rounds.note(self.clock.instant().since(began));
         let (mut changes, mut synced, mut failures) = (Vec::with_capacity(ran.len()), 0, Vec::new());
         for (partition, (ticket, result)) in partitions.into_iter().zip(ran) {
             match result {

@@ -4,6 +4,7 @@
 //!   ApiVersions?  SaslHandshake v1  SaslAuthenticate …    each answered by its handler
 //!   ApiVersions?  SaslHandshake v0  bare token …          bare tokens in answer
 //! ```
+//! Memory for these frames is set aside, so that strangers who announce much and send nothing keep nobody else waiting.
 //! All of it has the time that a new connection gets for its first bytes. A failure is answered no sooner than the
 //! configured delay after its token came, so that guessing is slow and says nothing about where it failed.
 
@@ -65,7 +66,7 @@ async fn exchange_one(
     limits: &ServerLimits,
 ) -> Result<(), Ended> {
     let length = frame::receive_length(reader, limits, FRAME_BYTES_MAX, limits.handshake).await?;
-    let Received { content, room } = frame::receive(reader, limits, &context.shared.memory, length).await?;
+    let Received { content, room } = frame::receive(reader, limits, &context.shared.strangers, length).await?;
     let answer = if sasl.lock().await.is_raw() {
         // A failure has no words in this form: the end of the connection says it.
         let token = take(context, sasl, content).await.map_err(Ended::NotAuthenticated)?;
@@ -75,7 +76,7 @@ async fn exchange_one(
         if !is_asked_before(header.key) {
             return Err(Ended::AskedTooSoon(header.key));
         }
-        dispatch::answer(context, dispatch::read(content)?).await?
+        dispatch::answer(context, dispatch::read(content)?).await?.frame
     };
     let mut outbox = Outbox::default();
     if let Some(frame) = answer {

@@ -20,6 +20,8 @@ pub struct ServerConfig {
     pub insecure_listen: bool,
     /// Who the server is, for the listeners with TLS.
     pub tls: Option<TlsConfig>,
+    /// Where it shows what it counts and whether it works, over HTTP; see `tw start --metrics`.
+    pub metrics: Option<SocketAddr>,
     /// What it takes from its peers.
     pub limits: ServerLimits,
 }
@@ -104,6 +106,7 @@ impl Default for ServerConfig {
             rack: None,
             insecure_listen: false,
             tls: None,
+            metrics: None,
             limits: ServerLimits::default(),
         }
     }
@@ -216,7 +219,11 @@ impl ServerConfig {
                 return Err(Error::ExposedListener { address: listener.address.to_string() });
             }
         }
-        Ok(())
+        // It tells the names of topics and groups to whoever asks.
+        match self.metrics.filter(|address| !address.ip().is_loopback() && !self.insecure_listen) {
+            Some(address) => Err(Error::ExposedListener { address: address.to_string() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -236,6 +243,14 @@ mod tests {
             assert!(matches!(at(address).validate(), Err(Error::ExposedListener { .. })), "{address}");
             assert!(ServerConfig { insecure_listen: true, ..at(address) }.validate().is_ok());
         }
+    }
+
+    #[test]
+    fn the_page_of_metrics_stays_on_this_machine_unless_it_is_asked_for() {
+        let at = |address: &str| ServerConfig { metrics: Some(address.parse().unwrap()), ..ServerConfig::default() };
+        assert!(at("127.0.0.1:9644").validate().is_ok());
+        assert!(matches!(at("0.0.0.0:9644").validate(), Err(Error::ExposedListener { .. })));
+        assert!(ServerConfig { insecure_listen: true, ..at("0.0.0.0:9644") }.validate().is_ok());
     }
 
     #[test]

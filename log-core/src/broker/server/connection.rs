@@ -10,6 +10,7 @@
 //! submitted, which is in order, and then they wait together for one sync. An append inside a transaction may have to
 //! wait before it is submitted, so it goes alone.
 //!
+//! Who has used more than its quota is answered, and then not heard for a while.
 //! A peer that does not take its responses is not worked for: the next request waits until most of them are gone.
 //!
 //! When the peer is gone, what it had sent is carried out, but nothing waits for others on its behalf any more. When the
@@ -17,7 +18,7 @@
 
 use super::budget::{Budget, Share};
 use super::context::Context;
-use super::dispatch::{self, Call};
+use super::dispatch::{self, Answered, Call};
 use super::ended::Ended;
 use super::frame::{self, Outbox, Received};
 use super::memory::Room;
@@ -31,6 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// Requests of a connection that are read and not answered.
 const READ_AHEAD: usize = 32;
@@ -38,8 +40,8 @@ const READ_AHEAD: usize = 32;
 /// Bytes of responses that a connection may leave unsent when its next request begins.
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a request came to: a response, if it wants one, and the room that it takes until that is sent.
-type Answer = (Result<Option<Frame>, Ended>, Room);
+/// What a request came to, and the room that it takes until its response is sent.
+type Answer = (Result<Answered, Ended>, Room);
 
 /// Where answers go to be sent, with the memory that they take until then.
 struct Answers<'a> {
@@ -140,14 +142,20 @@ async fn work_all(
     gone: watch::Receiver<bool>,
 ) -> Result<(), Ended> {
     let mut appends: FuturesOrdered<BoxFuture<'_, Answer>> = FuturesOrdered::new();
+    // Until when the peer is not heard.
+    let mut muted: Option<Instant> = None;
     loop {
         let received = tokio::select! {
             biased;
             Some(answer) = appends.next() => {
-                deliver(&answered, answer).await?;
+                muted = muted.max(deliver(&answered, answer).await?);
                 continue;
             }
-            received = to_do.recv() => received,
+            () = quiet(context, muted, gone.clone()), if muted.is_some() => {
+                muted = None;
+                continue;
+            }
+            received = to_do.recv(), if muted.is_none() => received,
         };
         let Some(Received { content, room }) = received else { break };
         let call = dispatch::read(content)?;
@@ -165,12 +173,12 @@ async fn work_all(
             continue;
         }
         while let Some(answer) = appends.next().await {
-            deliver(&answered, answer).await?;
+            muted = muted.max(deliver(&answered, answer).await?);
         }
         answered.wait_for_room().await;
         let answer = alone(context, call, gone.clone()).await;
         let refused = if is_before_authentication { context.refused().await } else { None };
-        deliver(&answered, (answer, room)).await?;
+        muted = muted.max(deliver(&answered, (answer, room)).await?);
         if let Some(ended) = refused {
             deliver(&answered, (Err(ended), Room::NONE)).await?;
         }
@@ -182,24 +190,38 @@ async fn work_all(
 }
 
 /// Carries out one request, unless it waits for others and nobody waits for it.
-async fn alone(context: &Context, call: Call, mut gone: watch::Receiver<bool>) -> Result<Option<Frame>, Ended> {
+async fn alone(context: &Context, call: Call, mut gone: watch::Receiver<bool>) -> Result<Answered, Ended> {
     if !call.waits_for_others() {
         return dispatch::answer(context, call).await;
     }
     tokio::select! {
         answer = dispatch::answer(context, call) => answer,
-        _ = gone.wait_for(|gone| *gone) => Ok(None),
+        _ = gone.wait_for(|gone| *gone) => Ok(Answered::default()),
     }
 }
 
-async fn deliver(answered: &Answers<'_>, answer: Answer) -> Result<(), Ended> {
-    let is_last = answer.0.is_err();
-    let bytes = answer.0.as_ref().ok().and_then(Option::as_ref).map_or(0, Frame::len);
+/// Hands an answer over to be sent; until when the peer is not heard after it.
+async fn deliver(answered: &Answers<'_>, answer: Answer) -> Result<Option<Instant>, Ended> {
+    let (bytes, mute) = match &answer.0 {
+        Ok(Answered { frame, mute }) => (frame.as_ref().map_or(0, Frame::len), Some(*mute)),
+        Err(_) => (0, None),
+    };
     answered.unsent.send_modify(|unsent| *unsent += bytes);
     let answer = (answer, answered.responses.take(bytes));
     // Whoever does not take it any more says why.
-    let sent = answered.sender.send(answer).await;
-    if is_last || sent.is_err() { pending().await } else { Ok(()) }
+    match (answered.sender.send(answer).await, mute) {
+        (Ok(()), Some(mute)) => Ok((!mute.is_zero()).then(|| Instant::now() + mute)),
+        _ => pending().await,
+    }
+}
+
+/// Waits until the peer is heard again, or there is nobody to be heard.
+async fn quiet(context: &Context, until: Option<Instant>, mut gone: watch::Receiver<bool>) {
+    tokio::select! {
+        () = sleep_until(until.unwrap_or_else(Instant::now)) => {}
+        _ = gone.wait_for(|gone| *gone) => {}
+        () = context.stopping() => {}
+    }
 }
 
 /// Sends responses until there are no more, or one says that the connection ends.
@@ -217,11 +239,11 @@ async fn send_all(
         loop {
             count += 1;
             match answer {
-                ((Ok(Some(frame)), room), share) => {
+                ((Ok(Answered { frame: Some(frame), .. }), room), share) => {
                     bytes += frame.len();
                     outbox.push(frame, (room, share));
                 }
-                ((Ok(None), _), _) => {}
+                ((Ok(_), _), _) => {}
                 ((Err(why), _), _) => {
                     ended = Some(why);
                     break;

@@ -4,14 +4,17 @@ use super::budget::Budget;
 use super::config::ServerConfig;
 use super::ended::Ended;
 use super::memory::Memory;
-use super::places::Place;
+use super::metrics::Metrics;
+use super::places::{Place, Places};
 use super::sasl::Sasl;
 use super::sessions::Sessions;
-use crate::access::{Principal, Request};
+use super::throttle::Usage;
+use crate::access::{Bucket, Principal, Request};
 use crate::broker::Broker;
-use crate::types::{AclOperation, CLUSTER_NAME, ResourceType};
-use std::net::SocketAddr;
+use crate::types::{AclOperation, CLUSTER_NAME, QuotaKey, ResourceType};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, watch};
 
 /// What the connections of a server share.
@@ -21,10 +24,16 @@ pub(super) struct Shared {
     pub(super) config: ServerConfig,
     /// Memory for requests.
     pub(super) memory: Memory,
+    /// The same for those who have not said who they are: they take nothing from the others.
+    pub(super) strangers: Memory,
     /// Memory for responses.
     pub(super) responses: Arc<Budget>,
     /// What readers have been told.
     pub(super) sessions: parking_lot::Mutex<Sessions>,
+    pub(super) places: Arc<Places>,
+    pub(super) metrics: Metrics,
+    /// What quotas are counted by.
+    pub(super) usage: Usage,
     /// How many passwords are looked at at once.
     pub(super) password_checks: Arc<Semaphore>,
     /// Whether the server shuts down.
@@ -36,6 +45,8 @@ pub(super) struct Shared {
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) place: Arc<Place>,
+    /// A number that no other connection of this server has.
+    pub(super) id: u64,
     pub(super) peer: SocketAddr,
     /// Its address alone, which entries of access control go by.
     pub(super) peer_host: String,
@@ -88,6 +99,16 @@ impl<'a> Resource<'a> {
     }
 }
 
+impl Shared {
+    /// Counts a connection from `address`; how long it comes too early.
+    pub(super) fn charge_connection(&self, address: IpAddr) -> Duration {
+        let ip = address.to_canonical().to_string();
+        let Some(rate) = self.broker.connection_quota(&ip) else { return Duration::ZERO };
+        let of = Bucket { ip: Some(ip), ..Bucket::default() };
+        self.usage.charge(of, QuotaKey::ConnectionCreationRate, rate, 1.0, self.broker.clock.instant())
+    }
+}
+
 impl Context {
     pub(super) fn broker(&self) -> &Broker {
         &self.shared.broker
@@ -109,6 +130,14 @@ impl Context {
     pub(super) fn operations(&self, resource: Resource<'_>) -> i32 {
         let allowed = resource.operations().iter().filter(|operation| self.may(**operation, resource));
         allowed.fold(0, |bits, operation| bits | 1 << operation.code())
+    }
+
+    /// Takes `amount` of what the peer may use; how long it is to be kept waiting.
+    pub(super) fn charge(&self, client_id: &str, key: QuotaKey, amount: f64) -> Duration {
+        match self.broker().quota(self.principal.name(), client_id, key) {
+            Some((of, rate)) => self.shared.usage.charge(of, key, rate, amount, self.broker().clock.instant()),
+            None => Duration::ZERO,
+        }
     }
 
     /// Whether what the peer has said of itself has run out.

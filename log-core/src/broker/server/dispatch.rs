@@ -8,9 +8,14 @@ use super::authentication::is_asked_before;
 use super::context::Context;
 use super::ended::Ended;
 use super::handlers;
-use crate::types::Error;
-use crate::wire::{ApiKey, Frame, Reader, Request, RequestHeader, Response, Version};
+use super::metrics::Served;
+use super::throttle::{self, Timed};
+use crate::types::{Error, QuotaKey};
+use crate::wire::{ApiKey, Frame, Reader, Request, RequestHeader, Response, Str, Version};
 use bytes::Bytes;
+use std::pin::pin;
+use std::time::Duration;
+use tracing::Instrument as _;
 
 /// What is kept of a request is copied if it is a smaller part of its frame.
 const FRAME_PARTS_MAX: usize = 8;
@@ -83,8 +88,10 @@ pub(super) const SERVED: &[ApiKey] = &[
 pub(super) struct Call {
     correlation_id: i32,
     version: Version,
-    /// What the client calls itself.
-    client_id: String,
+    /// Of its sender, empty if it has none.
+    client_id: Str,
+    /// As it came.
+    bytes: usize,
     /// `None` for an ApiVersions of a version that is not spoken.
     request: Option<Request>,
 }
@@ -115,13 +122,13 @@ pub(super) fn read(content: Bytes) -> Result<Call, Ended> {
     let bytes = content.len();
     let mut reader = Reader::of_request(content);
     let header = RequestHeader::read(&mut reader).map_err(Ended::NotUnderstood)?;
-    let RequestHeader { key, version_number, correlation_id, ref client_id } = header;
-    let client_id = client_id.as_ref().map(ToString::to_string).unwrap_or_default();
-    let version = header.version().filter(|_| SERVED.contains(&key));
+    let version = header.version().filter(|_| SERVED.contains(&header.key));
+    let RequestHeader { key, version_number, correlation_id, client_id } = header;
+    let client_id = client_id.unwrap_or_default();
     let Some(version) = version else {
         if key == ApiKey::ApiVersions {
             let version = key.version(0).expect("it is spoken");
-            return Ok(Call { correlation_id, version, client_id, request: None });
+            return Ok(Call { correlation_id, version, client_id, bytes, request: None });
         }
         let why = format!("{key} version {version_number} is not served here");
         return Err(Ended::NotUnderstood(Error::InvalidRequest { why }));
@@ -129,7 +136,7 @@ pub(super) fn read(content: Bytes) -> Result<Call, Ended> {
     let mut request = Request::read(key, version, reader).map_err(Ended::NotUnderstood)?;
     part(&mut request, bytes);
     tracing::trace!(correlation_id, version = version_number, %request, "received");
-    Ok(Call { correlation_id, version, client_id, request: Some(request) })
+    Ok(Call { correlation_id, version, client_id, bytes, request: Some(request) })
 }
 
 /// Parts what is kept of a request from a frame of so many bytes, if the frame is much larger: batches stay in memory for
@@ -151,12 +158,74 @@ fn part(request: &mut Request, bytes: usize) {
     }
 }
 
-/// Carries out a request. `None` if it wants no response.
-pub(super) async fn answer(context: &Context, call: Call) -> Result<Option<Frame>, Ended> {
-    let Call { correlation_id, version, client_id, request } = call;
-    let Some(response) = handle(context, request, version, &client_id).await? else { return Ok(None) };
-    tracing::trace!(correlation_id, %response, "answering");
-    response.to_frame(version, correlation_id).map(Some).map_err(Ended::NotUnderstood)
+/// What a request has come to.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    /// The response, if it wants one.
+    pub(super) frame: Option<Frame>,
+    /// How long its sender is not heard from then on.
+    pub(super) mute: Duration,
+}
+
+/// Carries out a request.
+pub(super) async fn answer(context: &Context, call: Call) -> Result<Answered, Ended> {
+    // By these two a request is found in the log of either side.
+    let span = tracing::debug_span!("request", connection = context.id, id = call.correlation_id, api = %call.key());
+    carry_out(context, call).instrument(span).await
+}
+
+async fn carry_out(context: &Context, call: Call) -> Result<Answered, Ended> {
+    let Call { correlation_id, version, client_id, bytes, request } = call;
+    let key = request.as_ref().map_or(ApiKey::ApiVersions, Request::key);
+    let began = context.broker().clock.instant();
+    let mut mute = Duration::ZERO;
+    let mut charge = |key, amount: f64| mute = mute.max(context.charge(&client_id, key, amount));
+    let refused = request.as_ref().and_then(|request| {
+        let count = throttle::mutations(context.broker(), request)?;
+        let is_over = !context.charge(&client_id, QuotaKey::ControllerMutationRate, 0.0).is_zero();
+        let refused = throttle::refuse(request, version).filter(|_| is_over);
+        charge(QuotaKey::ControllerMutationRate, if refused.is_some() { 0.0 } else { count });
+        refused
+    });
+    let response = match refused {
+        Some(refused) => Some(refused),
+        None => {
+            let work = pin!(handle(context, request, version, &client_id));
+            let (response, busy) = Timed { work, broker: context.broker(), busy: Duration::ZERO }.await;
+            if !is_asked_before(key) {
+                charge(QuotaKey::RequestPercentage, busy.as_secs_f64() * 100.0);
+            }
+            response?
+        }
+    };
+    if key == ApiKey::Produce {
+        charge(QuotaKey::ProducerByteRate, bytes as f64);
+    }
+    let note = |sent: usize, muted: Duration| {
+        let took = context.broker().clock.instant().since(began);
+        context.shared.metrics.note(key, Served { took, received: bytes, sent, muted });
+    };
+    let Some(mut response) = response else {
+        note(0, mute);
+        return Ok(Answered { frame: None, mute });
+    };
+    let to_frame = |response: &Response| response.to_frame(version, correlation_id).map_err(Ended::NotUnderstood);
+    let mut frame = to_frame(&response)?;
+    if key == ApiKey::Fetch {
+        charge(QuotaKey::ConsumerByteRate, frame.len() as f64);
+    }
+    if !mute.is_zero() {
+        response.throttle(i32::try_from(mute.as_millis()).unwrap_or(i32::MAX));
+        frame = to_frame(&response)?;
+    }
+    tracing::trace!(%response, "answering");
+    response.codes(&mut |code| {
+        if code != 0 {
+            context.shared.metrics.note_error(key, code);
+        }
+    });
+    note(frame.len(), mute);
+    Ok(Answered { frame: Some(frame), mute })
 }
 
 async fn handle(

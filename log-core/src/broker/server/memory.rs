@@ -72,6 +72,11 @@ impl Memory {
         since > GRACE && (bytes as u64) < owed && self.waiting.load(Ordering::Relaxed) > 0
     }
 
+    /// What is left, but for that of small requests.
+    pub(super) fn free(&self) -> usize {
+        self.all.available_permits()
+    }
+
     /// What is left, of all and of that for small requests.
     #[cfg(test)]
     pub(super) fn left(&self) -> (usize, usize) {

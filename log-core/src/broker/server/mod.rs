@@ -9,6 +9,8 @@
 //!                          memory    that for requests
 //!                          frame     bytes of a request within limits, and of a response in pieces
 //!                          dispatch  bytes ─▶ request ─▶ handler ─▶ response ─▶ bytes
+//!                          throttle  who has used more than its quota waits
+//!                          metrics   what is counted; http shows it
 //!                          sessions  what readers have been told, so that they are told only what is new
 //!                          handlers  a request of the wire ─▶ calls of the broker ─▶ a response of the wire
 //! ```
@@ -17,7 +19,7 @@
 //! responses, by which fetches are kept smaller when there is little left. Record bytes are not
 //! copied between the socket and the log. Responses go out in the order of their requests.
 //!
-//! Left out: quotas, metrics; certificates are read when the server starts and not again.
+//! Left out: certificates are read when the server starts and not again.
 
 mod authentication;
 mod budget;
@@ -28,12 +30,15 @@ mod dispatch;
 mod ended;
 mod frame;
 mod handlers;
+mod http;
 mod memory;
+mod metrics;
 mod places;
 mod sasl;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod throttle;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]
@@ -51,13 +56,16 @@ use context::{Context, Shared};
 use ended::Ended;
 use futures::FutureExt as _;
 use memory::Memory;
+use metrics::Metrics;
 use places::{Place, Places};
 use sasl::{Mechanism, Sasl};
 use sessions::Sessions;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use throttle::Usage;
 use tls::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::{TcpListener, TcpStream};
@@ -67,6 +75,8 @@ use tokio::time::{sleep, timeout};
 
 /// After a failed accept: descriptors may have run out, and come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Memory for requests of peers that have not said who they are.
+const STRANGERS_BYTES: usize = 8 * 1024 * 1024;
 /// How long a peer gets to hear that a connection with TLS ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Passwords that are looked at at once, each by a thread for milliseconds.
@@ -77,6 +87,7 @@ const PASSWORD_CHECKS_MAX: usize = 4;
 pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<(ListenerConfig, SocketAddr)>,
+    metrics: Option<SocketAddr>,
     accepting: JoinSet<()>,
 }
 
@@ -92,6 +103,13 @@ impl Server {
             let address = listening.local_addr().map_err(|e| not_bound(listener.address, e))?;
             bound.push((listener.clone(), address, listening));
         }
+        let page = match config.metrics {
+            Some(address) => {
+                let listening = TcpListener::bind(address).await.map_err(|e| not_bound(address, e))?;
+                Some((listening.local_addr().map_err(|e| not_bound(address, e))?, listening))
+            }
+            None => None,
+        };
         let tls = config.tls.as_ref().map(|tls| Acceptor::new(tls, &broker.clock)).transpose()?;
         let places = Places::new(config.limits.connections_max, config.limits.connections_per_address_max);
         let memory = Memory::new(config.limits.in_flight_bytes_max);
@@ -100,24 +118,44 @@ impl Server {
         let settings = broker.broker_settings();
         let enabled = settings.value("sasl.enabled.mechanisms").unwrap_or_default().to_owned();
         let lifetime = settings.parsed("connections.max.reauth.ms").filter(|ms| *ms > 0).map(Duration::from_millis);
-        let password_checks = Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX));
-        let stopping = watch::Sender::new(false);
-        let shared = Arc::new(Shared { broker, config, memory, responses, sessions, password_checks, stopping });
+        let shared = Arc::new(Shared {
+            broker,
+            config,
+            memory,
+            strangers: Memory::new(STRANGERS_BYTES),
+            responses,
+            sessions,
+            places,
+            metrics: Metrics::default(),
+            usage: Usage::default(),
+            password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
+            stopping: watch::Sender::new(false),
+        });
         let (mut listeners, mut accepting) = (Vec::new(), JoinSet::new());
         for (listener, address, listening) in bound {
             tracing::info!(listener = listener.name, %address, "listening");
             let mechanisms = Mechanism::offered(&shared.config, &listener, &enabled).into();
             let tls = tls.clone().filter(|_| listener.security.encrypts());
             let door = Arc::new(Door { listener: listener.clone(), tls, mechanisms, lifetime });
-            accepting.spawn(accept_all(shared.clone(), door, listening, places.clone()));
+            accepting.spawn(accept_all(shared.clone(), door, listening));
             listeners.push((listener, address));
         }
-        Ok(Self { shared, listeners, accepting })
+        let metrics = page.as_ref().map(|(address, _)| *address);
+        if let Some((address, listening)) = page {
+            tracing::info!(%address, "metrics");
+            accepting.spawn(http::serve(shared.clone(), listening));
+        }
+        Ok(Self { shared, listeners, metrics, accepting })
     }
 
     /// Where it listens, by listener, in the order of the configuration.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|(_, address)| *address).collect()
+    }
+
+    /// Where it shows what it counts.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Stops listening, answers what was received, within the time that is configured for it, and closes the broker.
@@ -151,7 +189,7 @@ struct Door {
 }
 
 /// Accepts connections until the server shuts down, then waits until they have ended.
-async fn accept_all(shared: Arc<Shared>, door: Arc<Door>, listening: TcpListener, places: Arc<Places>) {
+async fn accept_all(shared: Arc<Shared>, door: Arc<Door>, listening: TcpListener) {
     let mut connections = JoinSet::new();
     let mut stopping = shared.stopping.subscribe();
     loop {
@@ -169,10 +207,18 @@ async fn accept_all(shared: Arc<Shared>, door: Arc<Door>, listening: TcpListener
                 continue;
             }
         };
-        let Some(place) = places.take(peer.ip()) else {
+        let Some(place) = shared.places.take(peer.ip()) else {
+            shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%peer, "a connection was refused: there are too many");
             continue;
         };
+        let early = shared.charge_connection(peer.ip());
+        if !early.is_zero() {
+            tracing::debug!(%peer, "a connection was refused: its address opens too many");
+            shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
+            connections.spawn(turn_away(shared.clone(), stream, place, early));
+            continue;
+        }
         let context = match context(&shared, &door, &stream, peer, place) {
             Ok(context) => context,
             Err(error) => {
@@ -189,6 +235,17 @@ async fn accept_all(shared: Arc<Shared>, door: Arc<Door>, listening: TcpListener
         tracing::warn!(connections = connections.len(), "connections were closed before all was answered");
     }
     connections.shutdown().await;
+}
+
+/// Closes a connection of an address that opens too many, late, so that the next one does not come at once.
+async fn turn_away(shared: Arc<Shared>, stream: TcpStream, place: Place, wait: Duration) {
+    let mut stopping = shared.stopping.subscribe();
+    tokio::select! {
+        () = sleep(wait) => {}
+        () = place.lost() => {}
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+    drop((stream, place));
 }
 
 fn context(
@@ -208,9 +265,10 @@ fn context(
     };
     let peer_host = peer.ip().to_canonical().to_string();
     let sasl = || Mutex::new(Sasl::new(door.mechanisms.clone(), door.lifetime));
+    let id = shared.metrics.accepted.fetch_add(1, Ordering::Relaxed);
     let sasl = door.listener.security.asks_for_sasl().then(sasl);
     let (shared, place, principal) = (shared.clone(), Arc::new(place), Principal::anonymous());
-    Ok(Context { shared, place, peer, peer_host, host, port, principal, sasl })
+    Ok(Context { shared, place, id, peer, peer_host, host, port, principal, sasl })
 }
 
 /// Serves one connection. What goes wrong stays with it.
@@ -224,7 +282,10 @@ async fn serve(mut context: Context, tls: Option<Acceptor>, stream: TcpStream) {
     };
     match AssertUnwindSafe(served).catch_unwind().await {
         Ok(ended) if ended.is_usual() => tracing::debug!(%peer, why = %ended, "a connection has ended"),
-        Ok(Ended::NotAuthenticated(error)) => tracing::warn!(%peer, %error, "a peer was refused"),
+        Ok(Ended::NotAuthenticated(error)) => {
+            context.shared.metrics.not_authenticated.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%peer, %error, "a peer was refused");
+        }
         Ok(Ended::NotEncrypted(error)) => tracing::info!(%peer, %error, "TLS could not begin"),
         Ok(Ended::NotUnderstood(error)) => tracing::info!(%peer, %error, "a request was not understood"),
         Ok(ended) => tracing::warn!(%peer, why = %ended, "a connection was closed"),
@@ -272,7 +333,7 @@ async fn converse(
             Err(ended) => return ended,
         }
     }
-    let (peer, principal) = (context.peer, &context.principal);
-    tracing::debug!(%peer, %principal, "connected");
+    let (peer, principal, connection) = (context.peer, &context.principal, context.id);
+    tracing::debug!(%peer, %principal, connection, "connected");
     connection::serve(context, reader, writer).await
 }

@@ -43,6 +43,11 @@ impl Places {
         Arc::new(Self { max, per_address_max, taken: Mutex::default() })
     }
 
+    /// How many there are.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.lock().all
+    }
+
     /// A place for a connection from `address`; `None` if there are enough.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let mut taken = self.taken.lock();

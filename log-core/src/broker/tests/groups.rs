@@ -128,10 +128,14 @@ async fn a_member_on_the_machines_clock_is_told_of_a_new_generation() {
     let session = Duration::from_millis(100);
     let mut a = log.consumer("g").topics(["lines"]).session_timeout(session).start().await.unwrap();
     assert_eq!(a.assignment().len(), 2);
-    let b = log.consumer("g").topics(["lines"]).session_timeout(session).start().await.unwrap();
-    while a.assignment().len() != 1 {
-        a.poll(1, Duration::from_millis(20)).await.unwrap();
-    }
+    let others = log.consumer("g").topics(["lines"]).session_timeout(session).start();
+    let gives_up = async {
+        while a.assignment().len() != 1 {
+            a.poll(1, Duration::from_millis(20)).await.unwrap();
+        }
+    };
+    let (b, ()) = tokio::join!(others, gives_up);
+    let b = b.unwrap();
     // Dropped without leaving: its session runs out by itself.
     drop(b);
     while a.assignment().len() != 2 {

@@ -85,15 +85,12 @@ impl Asked {
 }
 
 /// What the group says to a commit, in a version of OffsetCommit.
-fn commit_code(error: &Error, is_member: bool, version: Version) -> ErrorCode {
-    match error {
+fn commit_code(error: &Error, version: Version) -> ErrorCode {
+    match ErrorCode::of(error) {
         // A client that is in no group commits for one that has members.
-        Error::GroupNotEmpty { .. } => ErrorCode::UnknownMemberId,
-        error => match ErrorCode::of(error) {
-            ErrorCode::StaleMemberEpoch if version.number < EPOCHS_FROM => ErrorCode::UnsupportedVersion,
-            ErrorCode::IllegalGeneration if is_member && version.number >= EPOCHS_FROM => ErrorCode::IllegalGeneration,
-            code => code,
-        },
+        ErrorCode::NonEmptyGroup => ErrorCode::UnknownMemberId,
+        ErrorCode::StaleMemberEpoch if version.number < EPOCHS_FROM => ErrorCode::UnsupportedVersion,
+        code => code,
     }
 }
 
@@ -122,11 +119,10 @@ pub(in crate::broker::server) async fn commit(
         topics.push((asked.name, asked.topic_id, partitions));
     }
     let member = member(&request.member_id, request.group_instance_id.as_ref(), request.generation_id_or_member_epoch);
-    let is_member = member.is_some();
     let committed = match group {
         Ok(group) => {
             let committed = context.broker().commit(CommitOffsets { group, member, offsets }).await;
-            committed.map_err(|error| commit_code(&error, is_member, version))
+            committed.map_err(|error| commit_code(&error, version))
         }
         Err(code) => Err(code),
     };

@@ -202,6 +202,9 @@ pub(in crate::broker::server) fn describe_topic_partitions(
             leader_epoch: partition.leader_epoch(),
             replica_nodes: vec![node_id],
             isr_nodes: vec![node_id],
+            // None, not null: Java's administration client fails on that.
+            eligible_leader_replicas: Some(Vec::new()),
+            last_known_elr: Some(Vec::new()),
             ..Default::default()
         };
         let left = partition_indexes(&topic).filter(|(index, _)| *index >= from);

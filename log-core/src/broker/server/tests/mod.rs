@@ -21,6 +21,10 @@ mod configs;
 mod connections;
 mod denied;
 mod groups;
+#[cfg(feature = "tls")]
+mod matrix;
+mod metrics;
+mod quotas;
 mod reading;
 mod sasl;
 mod sessions;

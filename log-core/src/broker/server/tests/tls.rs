@@ -14,6 +14,7 @@ use crate::wire::{
     ApiKey, ApiVersionsRequest, CreateTopicsRequest, ErrorCode, FetchRequest, MetadataRequest, Request, Response,
 };
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,24 +27,24 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The first of January 2030, by the server's clock; the client's is the machine's.
-const NOW: Timestamp = Timestamp(1_893_456_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_893_456_000_000);
 
 /// Somebody who signs certificates.
-struct Authority {
-    pem: String,
+pub(super) struct Authority {
+    pub(super) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate and its key, as PEM.
-struct Signed {
-    certificate: String,
-    key: String,
+pub(super) struct Signed {
+    pub(super) certificate: String,
+    pub(super) key: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -53,7 +54,7 @@ impl Authority {
     }
 
     /// Signs until the first day of a year.
-    fn sign(&self, name: &str, until: i32) -> Signed {
+    pub(super) fn sign(&self, name: &str, until: i32) -> Signed {
         let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, "Example");
@@ -90,6 +91,15 @@ async fn connect(
     shown: Option<&Signed>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> std::io::Result<Client> {
+    connect_to(served.address(), authority, shown, versions).await
+}
+
+pub(super) async fn connect_to(
+    address: SocketAddr,
+    authority: &Authority,
+    shown: Option<&Signed>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> std::io::Result<Client> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -102,12 +112,12 @@ async fn connect(
             builder.with_client_auth_cert(vec![certificate], key).unwrap()
         }
     };
-    let stream = TcpStream::connect(served.address()).await?;
+    let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").unwrap();
     Ok(Client::over(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
 }
 
-const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
+pub(super) const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
 
 async fn is_served(client: std::io::Result<Client>) -> bool {
     let Ok(mut client) = client else { return false };
