@@ -102,8 +102,8 @@ pub const DECODERS: &[Decoder] = &[
     Decoder::new("snappy", |input| block(Compression::Snappy, input)),
     Decoder::new("lz4", |input| block(Compression::Lz4, input)),
     Decoder::new("zstd", |input| block(Compression::Zstd, input)),
-    Decoder::new("subscription", |input| versioned::<ConsumerProtocolSubscription>(input)),
-    Decoder::new("assignment", |input| versioned::<ConsumerProtocolAssignment>(input)),
+    Decoder::new("subscription", versioned::<ConsumerProtocolSubscription>),
+    Decoder::new("assignment", versioned::<ConsumerProtocolAssignment>),
     Decoder::new("scram_server", scram_server),
     Decoder::new("scram_client", scram_client),
     Decoder::new("plain", plain),
@@ -250,7 +250,9 @@ fn credential(mechanism: ScramMechanism) -> ScramCredential {
 }
 
 /// The mechanism and the two messages of an exchange.
-fn exchange(input: &[u8]) -> Result<(ScramMechanism, &[u8], Option<&[u8]>)> {
+type Exchange<'a> = (ScramMechanism, &'a [u8], Option<&'a [u8]>);
+
+fn exchange(input: &[u8]) -> Result<Exchange<'_>> {
     let (first, messages) = input.split_first().ok_or_else(|| Error::Malformed { why: "no mechanism".into() })?;
     let mechanism = if first & 1 == 0 { ScramMechanism::Sha256 } else { ScramMechanism::Sha512 };
     Ok(match messages.iter().position(|byte| *byte == BETWEEN) {

@@ -139,10 +139,10 @@ fn responses() -> Files {
 }
 
 fn record(n: usize, headers: usize) -> Record {
-    let header = |n: usize| Header { key: format!("h{n}"), value: (n % 2 == 0).then(|| Bytes::from_static(b"v")) };
+    let header = |n: usize| Header { key: format!("h{n}"), value: n.is_multiple_of(2).then(|| Bytes::from_static(b"v")) };
     Record {
-        key: (n % 3 > 0).then(|| format!("key {n}").into()),
-        value: (n % 4 > 0).then(|| "value ".repeat(n).into()),
+        key: (!n.is_multiple_of(3)).then(|| format!("key {n}").into()),
+        value: (!n.is_multiple_of(4)).then(|| "value ".repeat(n).into()),
         timestamp: Timestamp(1_700_000_000_000 + n as i64),
         headers: (0..headers).map(header).collect(),
     }

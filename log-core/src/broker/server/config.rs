@@ -280,6 +280,19 @@ mod tests {
     }
 
     #[test]
+    fn settings_hold_for_the_limits() {
+        let held = |settings: &[(&str, &str)]| {
+            let started = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let mut limits = ServerLimits::default();
+            limits.hold_to(&BrokerSettings { started, ..BrokerSettings::default() });
+            (limits.in_flight_bytes_max, limits.connections_max, limits.connections_per_address_max)
+        };
+        assert_eq!(held(&[]), (256 << 20, 10_000, 5_000));
+        assert_eq!(held(&[("queued.max.request.bytes", "67108864"), ("max.connections", "7")]), (64 << 20, 7, 5_000));
+        assert_eq!(held(&[("max.connections.per.ip", "3")]), (256 << 20, 10_000, 3));
+    }
+
+    #[test]
     fn one_request_of_the_usual_size_always_fits() {
         let with = |frame, all| {
             let limits = ServerLimits { frame_bytes_max: frame, in_flight_bytes_max: all, ..ServerLimits::default() };

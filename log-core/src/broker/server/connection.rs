@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 /// Requests of a connection that are read and not answered.
@@ -181,6 +182,10 @@ async fn work_all(
         muted = muted.max(deliver(&answered, (answer, room)).await?);
         if let Some(ended) = refused {
             deliver(&answered, (Err(ended), Room::NONE)).await?;
+        }
+        if !to_do.is_empty() {
+            // Who asks for much at once does not keep others waiting for more than one answer.
+            yield_now().await;
         }
     }
     while let Some(answer) = appends.next().await {

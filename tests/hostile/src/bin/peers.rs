@@ -441,7 +441,7 @@ fn bomb(codec: Compression, bytes: usize) -> Vec<u8> {
 fn never_reading(run: &Run, stop: &AtomicBool, count: &AtomicU64) {
     let ask: Vec<u8> = frame(API_VERSIONS, 0, &[]).repeat(1000);
     let begin = |_: &mut TcpStream| ();
-    keep(run, 500.min(run.connections), stop, count, begin, |stream| match stream.write(&ask) {
+    keep(run, 100, stop, count, begin, |stream| match stream.write(&ask) {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => Ok(()),
     });

@@ -2,9 +2,10 @@
 
 use super::{Client, Served, batch, batch_of};
 use crate::record::Compression;
+use crate::wire::create_topics::{CreatableTopic, CreatableTopicConfig};
 use crate::wire::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use crate::wire::produce::{PartitionProduceData, PartitionProduceResponse, TopicProduceData};
-use crate::wire::{ApiKey, DeleteRecordsRequest, ErrorCode, ProduceRequest, Request, Response};
+use crate::wire::{ApiKey, CreateTopicsRequest, DeleteRecordsRequest, ErrorCode, ProduceRequest, Request, Response};
 use bytes::{Bytes, BytesMut};
 
 async fn produce(
@@ -41,6 +42,36 @@ async fn every_version_appends() {
     topic.topic_id = uuid::Uuid::from_u128(7);
     let answers = produce(&mut client, 13, topic, 1).await;
     assert_eq!(answers[0].error_code, ErrorCode::UnknownTopicId.number());
+}
+
+/// A batch that is decoded on its way in must not become a hundred times as much.
+#[tokio::test]
+async fn bombs_are_refused_where_batches_are_decoded() {
+    let served = Served::start().await;
+    let mut client = served.client().await;
+    let config = |name: &str, value: &str| CreatableTopicConfig { name: name.into(), value: Some(value.into()) };
+    let topic = |name: &str, config| CreatableTopic {
+        name: name.into(),
+        num_partitions: 1,
+        replication_factor: -1,
+        configs: vec![config],
+        ..Default::default()
+    };
+    let topics =
+        vec![topic("again", config("compression.type", "gzip")), topic("as-it-is", config("retention.ms", "-1"))];
+    client.ask(Request::CreateTopics(CreateTopicsRequest { topics, ..Default::default() }), 7).await;
+    let bomb = batch_of(&[&"0".repeat(17 << 20)], Compression::Zstd);
+    assert!(bomb.len() < 10_000);
+    let zeros = batch_of(&[&"0".repeat(1 << 20)], Compression::Zstd);
+    for (name, records, code) in [
+        ("again", &bomb, ErrorCode::CorruptMessage),
+        ("again", &zeros, ErrorCode::None),
+        // Nobody decodes it here; readers have their own limit.
+        ("as-it-is", &bomb, ErrorCode::None),
+    ] {
+        let answers = produce(&mut client, 9, named(name, vec![(0, records.clone())]), 1).await;
+        assert_eq!(answers[0].error_code, code.number(), "{name}: {answers:?}");
+    }
 }
 
 #[tokio::test]
