@@ -26,6 +26,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Whether a topic that a client asks for comes to be.",
     )
     .read_only(),
+    Setting::new("background.threads", Int, "10", AT_LEAST_1, NO_EFFECT),
     Setting::new("broker.id", Int, "0", AT_LEAST_0, "The broker's id, as it was called before `node.id`.").read_only(),
     Setting::new("compression.gzip.level", Int, "-1", Check::Within(-1, 9), NO_EFFECT),
     Setting::new("compression.lz4.level", Int, "9", Check::Within(1, 17), NO_EFFECT),
@@ -149,6 +150,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("queued.max.request.bytes", Long, "-1", OR_UNBOUNDED, "Memory for requests that are being answered.")
         .read_only(),
     Setting::new("sasl.enabled.mechanisms", List, "", Check::Any, "How peers may authenticate.").read_only(),
+    Setting::new("sasl.kerberos.min.time.before.relogin", Long, "60000", AT_LEAST_0, NO_EFFECT),
     Setting::new("socket.request.max.bytes", Int, "104857600", AT_LEAST_1, "Bytes of one request at most.").read_only(),
     Setting::new("super.users", String, "", Check::Any, "Principals that may do everything: User:alice;User:bob.")
         .read_only(),

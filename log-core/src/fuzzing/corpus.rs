@@ -139,7 +139,8 @@ fn responses() -> Files {
 }
 
 fn record(n: usize, headers: usize) -> Record {
-    let header = |n: usize| Header { key: format!("h{n}"), value: n.is_multiple_of(2).then(|| Bytes::from_static(b"v")) };
+    let header =
+        |n: usize| Header { key: format!("h{n}"), value: n.is_multiple_of(2).then(|| Bytes::from_static(b"v")) };
     Record {
         key: (!n.is_multiple_of(3)).then(|| format!("key {n}").into()),
         value: (!n.is_multiple_of(4)).then(|| "value ".repeat(n).into()),

@@ -29,6 +29,7 @@ const FLOOR: Duration = Duration::from_millis(3);
 /// How often the p99 is measured at most until it is within its bound: others use the machine too.
 const TRIES: usize = 3;
 const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
 const METADATA: i16 = 3;
 const LEAVE_GROUP: i16 = 13;
 const API_VERSIONS: i16 = 18;
@@ -439,9 +440,16 @@ fn bomb(codec: Compression, bytes: usize) -> Vec<u8> {
 
 /// They ask for much and take none of it.
 fn never_reading(run: &Run, stop: &AtomicBool, count: &AtomicU64) {
-    let ask: Vec<u8> = frame(API_VERSIONS, 0, &[]).repeat(1000);
+    // Nobody's replica, at once, at least a byte, of all topics so much, all records; one topic and partition from 0 on.
+    let mut body = [&[0xff_u8; 4][..], &[0; 4], &1_i32.to_be_bytes(), &i32::MAX.to_be_bytes(), &[0]].concat();
+    body.extend_from_slice(&1_i32.to_be_bytes());
+    text(&mut body, "plain");
+    body.extend_from_slice(&1_i32.to_be_bytes());
+    body.extend_from_slice(&[0; 12]);
+    body.extend_from_slice(&(4_i32 << 20).to_be_bytes());
+    let ask = frame(FETCH, 4, &body).repeat(20);
     let begin = |_: &mut TcpStream| ();
-    keep(run, 100, stop, count, begin, |stream| match stream.write(&ask) {
+    keep(run, 200.min(run.connections), stop, count, begin, |stream| match stream.write(&ask) {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => Ok(()),
     });

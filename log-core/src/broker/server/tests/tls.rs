@@ -145,7 +145,8 @@ async fn requests_go_both_ways_in_both_versions() {
         name: Some(name.as_str().into()),
         ..Default::default()
     });
-    let request = MetadataRequest { topics: Some(topics.collect()), ..Default::default() };
+    let topics = Some(topics.collect());
+    let request = MetadataRequest { topics, allow_auto_topic_creation: false, ..Default::default() };
     let Response::Metadata(told) = client.ask(Request::Metadata(request), 9).await else { panic!() };
     assert_eq!(told.topics.len(), names.len());
 }
