@@ -1,17 +1,43 @@
-//! `tw --connect [USER@]HOST:PORT`: the log of a command is served elsewhere.
+//! `tw --connect [TLS://][USER@]HOST:PORT`: the log of a command is served elsewhere.
 //!
 //! A user's password comes from the environment (`TW_PASSWORD`): what stands on a command line, other users of the machine
-//! can read.
+//! can read. So does the file with the authorities of brokers' certificates (`TW_TLS_CA`), which rarely changes.
 
 use super::{Error, Result};
 use tailwater::log::{Connector, Log};
 
-/// Where the password is.
+/// Where the password is, and the name of the file with authorities.
 const PASSWORD: &str = "TW_PASSWORD";
+#[cfg(feature = "server")]
+const AUTHORITIES: &str = "TW_TLS_CA";
+/// What precedes an address that is spoken to by TLS.
+const TLS: &str = "TLS://";
 
 /// Connects to what the user has named.
 pub(super) async fn connect(to: &str) -> Result<Log> {
-    Ok(connector(to, std::env::var(PASSWORD).ok())?.connect().await?)
+    let (is_encrypted, to) = match to.get(..TLS.len()) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(TLS) => (true, &to[TLS.len()..]),
+        _ => (false, to),
+    };
+    let mut connector = connector(to, std::env::var(PASSWORD).ok())?;
+    if is_encrypted {
+        connector = encrypted(connector)?;
+    }
+    Ok(connector.connect().await?)
+}
+
+#[cfg(feature = "server")]
+fn encrypted(connector: Connector) -> Result<Connector> {
+    let not_read = |why: String| Error::Input { input: "the authorities of brokers".into(), why };
+    let path = std::env::var(AUTHORITIES)
+        .map_err(|_| not_read(format!("the environment variable {AUTHORITIES} names no file in PEM")))?;
+    let authorities = std::fs::read(&path).map_err(|error| not_read(format!("{path}: {error}")))?;
+    Ok(connector.tls(authorities))
+}
+
+#[cfg(not(feature = "server"))]
+fn encrypted(_: Connector) -> Result<Connector> {
+    Err(tailwater::log::Error::Unsupported { what: "TLS, which this build leaves out," }.into())
 }
 
 fn connector(to: &str, password: Option<String>) -> Result<Connector> {

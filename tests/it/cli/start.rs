@@ -83,6 +83,10 @@ fn commands_work_on_a_server() {
     assert_eq!(described["partitions"][1]["high_watermark"], 2, "{described}");
     at(&["tail", "nothing"]).error("TW0102");
     at(&["take", "greetings", "--group", "workers"]).error("TW0166");
+    at(&["group", "reset", "readers", "greetings", "--to", "earliest", "--execute"]).ok();
+    assert!(at(&["group", "list"]).ok().contains("readers"));
+    at(&["group", "delete", "readers"]).ok();
+    at(&["group", "describe", "readers"]).error("TW0109");
     at(&["doctor"]).error("TW0166");
     at(&["topic", "delete", "greetings", "--yes"]).ok();
     running.signal("TERM");

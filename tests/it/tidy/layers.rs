@@ -28,7 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The table of settings.
     ("config", &["types"]),
     ("service", &["types", "record", "env", "config"]),
-    // What members of a group say to each other are messages of the wire; `remote` speaks Kafka's protocol and reads settings as brokers tell them.
+    // What members of a group say to each other are messages of the wire; `remote` speaks all of it, and reads settings as
+    // brokers tell them.
     ("client", &["types", "record", "codec", "env", "service", "access", "wire", "config"]),
     (
         "broker",

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   Log ─ Producer, Reader, Admin ─▶ Service ─▶ Remote
-//!     topics offsets produce fetch transactions configs …    what to ask, and what answers mean
+//!     topics offsets produce fetch transactions groups …    what to ask, and what answers mean
 //!     cluster    which broker to ask: metadata, leaders, coordinators; again until the time is over (retry)
 //!     peer       one broker: its connections, one for each kind of wait
 //!     connection requests in a pipeline, answers in order, versions (versions), who we are (login)
-//!     network    a stream of bytes
+//!     network    a stream of bytes, by TLS if it is asked for (tls)
 //! ```
 //! Invariants. Bytes from a broker never panic and never make us take memory that they do not fill: what is not understood
 //! ends its connection. Whatever is tried again is harmless when it was carried out already ([`retry`]). Of every API
@@ -21,6 +21,7 @@ mod configs;
 mod connection;
 mod connector;
 mod fetch;
+mod groups;
 mod login;
 mod metadata;
 mod network;
@@ -31,6 +32,8 @@ mod retry;
 mod service;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 mod topics;
 mod transactions;
 mod versions;
@@ -79,7 +82,7 @@ impl Log {
         Self::connector(brokers).connect().await
     }
 
-    /// The same with more to say: who this is.
+    /// The same with more to say: who this is, and by TLS.
     pub fn connector(brokers: impl AsRef<str>) -> Connector {
         Connector::new(brokers.as_ref())
     }

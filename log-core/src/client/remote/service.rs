@@ -13,7 +13,6 @@ fn not_offered<T: Send + 'static>(what: &'static str) -> BoxFuture<'static, Resu
 }
 
 const QUEUES: &str = "a queue over a connection";
-const GROUPS: &str = "a group over a connection";
 
 impl Service for Remote {
     fn clock(&self) -> Clock {
@@ -83,32 +82,44 @@ impl Service for Remote {
         self.find_transactions(request).boxed()
     }
 
-    fn join_group(&self, _: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>> {
-        not_offered(GROUPS)
+    fn join_group(&self, request: JoinGroup) -> BoxFuture<'_, Result<JoinedGroup>> {
+        self.join(request).boxed()
     }
 
-    fn heartbeat(&self, _: Heartbeat) -> BoxFuture<'_, Result<()>> {
-        not_offered(GROUPS)
+    fn sync_group(&self, request: SyncGroup) -> BoxFuture<'_, Result<SyncedGroup>> {
+        self.sync(request).boxed()
     }
 
-    fn leave_group(&self, _: LeaveGroup) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
-        not_offered(GROUPS)
+    fn heartbeat(&self, request: Heartbeat) -> BoxFuture<'_, Result<()>> {
+        self.beat(request).boxed()
     }
 
-    fn commit_offsets(&self, _: CommitOffsets) -> BoxFuture<'_, Result<()>> {
-        not_offered(GROUPS)
+    fn leave_group(&self, request: LeaveGroup) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
+        self.leave(request).boxed()
     }
 
-    fn committed_offsets(&self, _: CommittedOffsets) -> BoxFuture<'_, Result<Vec<CommittedOffset>>> {
-        not_offered(GROUPS)
+    fn consumer_heartbeat(&self, request: ConsumerHeartbeat) -> BoxFuture<'_, Result<ConsumerHeartbeatAnswer>> {
+        self.consumer_beat(request).boxed()
     }
 
-    fn describe_groups(&self, _: DescribeGroups) -> BoxFuture<'_, Result<Vec<GroupDescription>>> {
-        not_offered(GROUPS)
+    fn commit_offsets(&self, request: CommitOffsets) -> BoxFuture<'_, Result<()>> {
+        self.commit(request).boxed()
     }
 
-    fn delete_group(&self, _: DeleteGroup) -> BoxFuture<'_, Result<()>> {
-        not_offered(GROUPS)
+    fn committed_offsets(&self, request: CommittedOffsets) -> BoxFuture<'_, Result<Vec<CommittedOffset>>> {
+        self.positions(request).boxed()
+    }
+
+    fn delete_offsets(&self, request: DeleteOffsets) -> BoxFuture<'_, Result<Vec<Result<()>>>> {
+        self.forget_positions(request).boxed()
+    }
+
+    fn describe_groups(&self, request: DescribeGroups) -> BoxFuture<'_, Result<Vec<GroupDescription>>> {
+        self.look_at_groups(request).boxed()
+    }
+
+    fn delete_group(&self, request: DeleteGroup) -> BoxFuture<'_, Result<()>> {
+        self.drop_group(request).boxed()
     }
 
     fn share_fetch(&self, _: ShareFetch) -> BoxFuture<'_, Result<Vec<LeasedRecord>>> {

@@ -302,9 +302,9 @@ impl Remote {
         }
         let topic =
             |(name, partitions): (String, Vec<_>)| TxnOffsetCommitRequestTopic { name: name.into(), partitions };
-        let (member_id, group_instance_id, generation_id) = match &member {
-            Some(who) => (who.member.as_str().into(), who.instance.as_deref().map(Into::into), who.generation),
-            None => (Default::default(), None, -1),
+        let (member_id, generation_id, instance) = match &member {
+            Some(who) => (who.member.as_str().into(), who.generation, who.instance.clone()),
+            None => (Default::default(), -1, None),
         };
         let asked = TxnOffsetCommitRequest {
             transactional_id: id.as_str().into(),
@@ -313,7 +313,7 @@ impl Remote {
             producer_epoch: producer.epoch,
             generation_id,
             member_id,
-            group_instance_id,
+            group_instance_id: instance.map(Into::into),
             topics: topics.into_iter().map(topic).collect(),
         };
         // Before version 3 nobody checks the member.
@@ -329,14 +329,6 @@ impl Remote {
             for one in told.topics.iter().flat_map(|topic| &topic.partitions) {
                 let code = ErrorCode::from_number(one.error_code);
                 match code {
-                    ErrorCode::IllegalGeneration
-                    | ErrorCode::UnknownMemberId
-                    | ErrorCode::RebalanceInProgress
-                    | ErrorCode::FencedInstanceId
-                    | ErrorCode::StaleMemberEpoch => {
-                        let why = code.message().to_owned();
-                        return Err(Trouble::Final(Error::StaleMember { group: group.to_string(), why }));
-                    }
                     ErrorCode::ProducerFenced
                     | ErrorCode::InvalidProducerEpoch
                     | ErrorCode::InvalidProducerIdMapping => self.checked_transaction(&id, producer, one.error_code)?,

@@ -4,8 +4,10 @@
 //! With `TAILWATER_TEST_KAFKA=host:9092` the same tests run against that cluster too.
 
 mod administration;
+mod groups;
 mod restarts;
 mod scripted;
+mod secured;
 mod shared;
 mod transactions;
 
