@@ -73,7 +73,9 @@ fn probe(key: ApiKey) -> (Request, i16, Outcome) {
             (Request::Metadata(request), newest, Refused)
         }
         ApiKey::OffsetCommit => {
-            let request = OffsetCommitRequest { group_id: group(), ..Default::default() };
+            let partitions = vec![offset_commit::OffsetCommitRequestPartition::default()];
+            let topic = offset_commit::OffsetCommitRequestTopic { name: name(), partitions, ..Default::default() };
+            let request = OffsetCommitRequest { group_id: group(), topics: vec![topic], ..Default::default() };
             (Request::OffsetCommit(request), 9, Refused)
         }
         ApiKey::OffsetFetch => {
