@@ -201,7 +201,6 @@ async fn positions_of_a_transaction_are_unstable_until_it_ends() {
         transaction_timeout_ms: 60_000,
         producer_id: -1,
         producer_epoch: -1,
-        ..Default::default()
     };
     let Response::InitProducerId(init) = client.ask(Request::InitProducerId(init), 5).await else { panic!() };
     assert_eq!(init.error_code, 0);
