@@ -1,7 +1,7 @@
 //! Hostile peers against a broker that runs: does anyone else notice, and does it keep to its memory?
 //!
 //! ```text
-//!   peers ADDRESS PID BUDGET_MIB SECONDS CONNECTIONS
+//!   peers ADDRESS PID BUDGET_MIB SECONDS CONNECTIONS [times-are-told]
 //!
 //!                 one good client: small requests, one after the other, from 127.0.0.1
 //!   broker ◀──┤
@@ -9,7 +9,8 @@
 //! ```
 //! For each kind it prints the good client's p50 and p99 beside those of a quiet broker just before, and what the broker
 //! holds (the resident set, and its peak since the kind began). It fails if the p99 is more than twice the quiet one and
-//! more than a floor above it, if the memory is over its budget, or if the good client is refused.
+//! more than a floor above it (with `times-are-told` that is only said: on a machine that others use it proves nothing), if
+//! the memory is over its budget, or if the good client is refused.
 //!
 //! Left out: TLS, users; what a decoder makes of each kind of bytes, which is the corpus's.
 
@@ -40,8 +41,12 @@ const DELETE_GROUPS: i16 = 42;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [address, pid, budget, seconds, connections] = &args[..] else {
-        println!("usage: peers ADDRESS PID BUDGET_MIB SECONDS CONNECTIONS");
+    let (args, times_count) = match args.split_last() {
+        Some((last, args)) if last == "times-are-told" => (args, false),
+        _ => (&args[..], true),
+    };
+    let [address, pid, budget, seconds, connections] = args else {
+        println!("usage: peers ADDRESS PID BUDGET_MIB SECONDS CONNECTIONS [times-are-told]");
         return ExitCode::from(2);
     };
     let number = |text: &String| text.parse::<u64>().expect("a number");
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
         budget: number(budget) << 20,
         span: Duration::from_secs(number(seconds)),
         connections: number(connections) as usize,
+        times_count,
     };
     match run.all() {
         Ok(true) => ExitCode::SUCCESS,
@@ -68,6 +74,7 @@ struct Run {
     budget: u64,
     span: Duration,
     connections: usize,
+    times_count: bool,
 }
 
 /// What one kind of peers does until it is told to stop; it counts what it has begun.
@@ -115,7 +122,7 @@ impl Run {
                 row.peak >> 20,
                 if row.is_fast() && row.peak <= self.budget { "" } else { "   TOO MUCH" },
             );
-            is_good &= row.is_fast() && row.peak <= self.budget;
+            is_good &= (row.is_fast() || !self.times_count) && row.peak <= self.budget;
         }
         Ok(is_good)
     }
