@@ -109,7 +109,9 @@ class Tailwater(Started):
         self.binary = binary
 
     def command(self):
-        settings = [word for name, value in self.settings.items() for word in ("--set", f"{name}={value}")]
+        # Ours keeps records until it is told otherwise, Kafka for a week.
+        settings = {"log.retention.ms": 604_800_000, **self.settings}
+        settings = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         return [self.binary, "start", "--data", self.scratch / "data", "--listen", self.address, *settings]
 
 
