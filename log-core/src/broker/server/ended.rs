@@ -31,6 +31,7 @@ pub(super) enum Ended {
     /// A request that came before its sender has said who it is, or after what it said had run out.
     AskedTooSoon(ApiKey),
     /// TLS could not begin.
+    #[cfg(feature = "tls")]
     NotEncrypted(io::Error),
     /// The operating system's word.
     Failed(io::Error),
@@ -78,6 +79,7 @@ impl fmt::Display for Ended {
             Self::Unanswered(error) => write!(f, "a request without a response has failed: {error}"),
             Self::NotAuthenticated(error) => error.fmt(f),
             Self::AskedTooSoon(key) => write!(f, "{key} was asked without a session"),
+            #[cfg(feature = "tls")]
             Self::NotEncrypted(error) => write!(f, "TLS could not begin: {error}"),
             Self::Failed(error) => error.fmt(f),
         }

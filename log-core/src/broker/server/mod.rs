@@ -286,6 +286,7 @@ async fn serve(mut context: Context, tls: Option<Acceptor>, stream: TcpStream) {
             context.shared.metrics.not_authenticated.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%peer, %error, "a peer was refused");
         }
+        #[cfg(feature = "tls")]
         Ok(Ended::NotEncrypted(error)) => tracing::info!(%peer, %error, "TLS could not begin"),
         Ok(Ended::NotUnderstood(error)) => tracing::info!(%peer, %error, "a request was not understood"),
         Ok(ended) => tracing::warn!(%peer, why = %ended, "a connection was closed"),

@@ -72,7 +72,7 @@ enum State {
 #[derive(Debug)]
 enum Exchange {
     Plain,
-    Scram(ScramServer),
+    Scram(Box<ScramServer>),
 }
 
 /// What an exchange has come to.
@@ -136,7 +136,7 @@ impl Sasl {
             (State::Idle, Some(mechanism)) => {
                 let exchange = match mechanism {
                     Mechanism::Plain => Exchange::Plain,
-                    Mechanism::Scram(mechanism) => Exchange::Scram(broker.scram_server(mechanism)),
+                    Mechanism::Scram(mechanism) => Exchange::Scram(Box::new(broker.scram_server(mechanism))),
                 };
                 (State::Chosen { mechanism, exchange, is_raw }, Ok(()))
             }
