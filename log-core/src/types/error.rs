@@ -59,7 +59,7 @@ pub enum Error {
         did_you_mean: Option<String>,
     },
     /// TW0103: the name is taken.
-    #[error("topic `{name}` exists already")]
+    #[error("topic `{name}` already exists")]
     TopicExists {
         /// The topic that is there.
         name: TopicName,

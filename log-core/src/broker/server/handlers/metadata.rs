@@ -76,6 +76,8 @@ async fn cluster_id(context: &Context) -> Option<Str> {
 /// A topic that was asked for, made if it is missing and may be made.
 async fn find(context: &Context, wanted: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
     let MetadataRequestTopic { topic_id, name } = wanted;
+    // The Java client leaves an empty name beside the id.
+    let name = name.filter(|_| topic_id.is_nil());
     let refused = |code: ErrorCode| MetadataResponseTopic {
         error_code: code.number(),
         name: name.clone(),

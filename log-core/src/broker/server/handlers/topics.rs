@@ -43,11 +43,17 @@ pub(in crate::broker::server) async fn create_topics(
         topics.push(match result {
             Ok(created) => created,
             Err(Refusal { code, why }) => {
-                CreatableTopicResult { name, error_code: code.number(), error_message: text(why), ..Default::default() }
+                let (error_code, error_message) = (code.number(), text(why));
+                CreatableTopicResult { name, error_code, error_message, ..no_configs() }
             }
         });
     }
     CreateTopicsResponse { topics, ..Default::default() }
+}
+
+/// The Java client does not expect null for settings.
+fn no_configs() -> CreatableTopicResult {
+    CreatableTopicResult { configs: Some(Vec::new()), ..Default::default() }
 }
 
 async fn create(
@@ -68,7 +74,7 @@ async fn create(
         topic_id: id.0,
         num_partitions: partitions.len() as i32,
         replication_factor: 1,
-        ..Default::default()
+        ..no_configs()
     };
     if !context.may(AclOperation::DescribeConfigs, Resource::Topic(name.as_str())) {
         result.topic_config_error_code = ErrorCode::TopicAuthorizationFailed.number();
