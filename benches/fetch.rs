@@ -67,14 +67,6 @@ fn compare_reads(runtime: &Runtime, from: &str, log: &Log, partition: &TopicPart
     let crc = |piece: &[u8]| {
         std::hint::black_box(crc32c(piece));
     };
-    // The second pass counts: the raw cases read the same memory one after the other, and the log's own is another, which
-    // they have driven out of the processor's cache.
-    let warm = |mut pass: Box<dyn FnMut() -> Duration + '_>| {
-        move || {
-            pass();
-            pass()
-        }
-    };
     compare(
         &format!("Reading {mebibytes:.0} MiB in pieces of 1 MiB, from the {from}:"),
         "MiB",
@@ -82,30 +74,37 @@ fn compare_reads(runtime: &Runtime, from: &str, log: &Log, partition: &TopicPart
             Case::raw(
                 "raw: pread into one buffer",
                 mebibytes,
-                warm(Box::new(|| {
+                warm(|| {
                     let mut piece = vec![0; PIECE_BYTES as usize];
                     raw(&files, |file, position| read(file, position, &mut piece, |_| ()))
-                })),
+                }),
             ),
             Case::raw(
                 "raw: pread into new buffers",
                 mebibytes,
-                warm(Box::new(|| {
-                    raw(&files, |file, position| read(file, position, &mut vec![0; PIECE_BYTES as usize], |_| ()))
-                })),
+                warm(|| raw(&files, |file, position| read(file, position, &mut vec![0; PIECE_BYTES as usize], |_| ()))),
             ),
             Case::new(
                 "raw: pread into one buffer + crc32c",
                 mebibytes,
-                warm(Box::new(|| {
+                warm(|| {
                     let mut piece = vec![0; PIECE_BYTES as usize];
                     raw(&files, |file, position| read(file, position, &mut piece, crc))
-                })),
+                }),
             ),
-            Case::new("fetch", mebibytes, warm(Box::new(|| runtime.block_on(fetch(log, partition)))))
+            Case::new("fetch", mebibytes, warm(|| runtime.block_on(fetch(log, partition))))
                 .target(Target::AtLeast(0.8)),
         ],
     );
+}
+
+/// The second of two passes: the raw cases read the same memory one after the other, the log's own is another, and they
+/// have driven it out of the processor's cache.
+fn warm(mut pass: impl FnMut() -> Duration) -> impl FnMut() -> Duration {
+    move || {
+        pass();
+        pass()
+    }
 }
 
 /// Fills one partition with batches of 64 KiB; returns it and the number of records.
