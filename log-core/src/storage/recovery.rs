@@ -20,6 +20,9 @@
 //! Later segments are removed from the last to the first, then the tail is cut, then all is synced: a crash in between
 //! leaves something that the same rule brings to the same end.
 //!
+//! A sync that has failed leaves bytes in memory that no later sync writes. So what may be such is written once more before
+//! it is synced: as much of the end as may be unsynced, and all of it if a sync is known to have failed.
+//!
 //! What cannot be told: rot in the unsynced end of the log that meets an unclean stop looks like a torn tail. The
 //! checkpoint is synced as the log grows so that this end is short.
 
